@@ -1,0 +1,1 @@
+"""Reading CloudFormation: text to tree, tree to resolved resources.  Knows nothing of alarms."""

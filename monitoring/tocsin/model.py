@@ -1,0 +1,210 @@
+"""System, Resource, Sli, Slo, Severity: what is promised to whom, and what it is promised about.
+
+Only values.  Whether a promise can be kept an eye on is decided in ``plan.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+from .alarm import Metric
+from .errors import DeclarationError
+
+
+class Severity(StrEnum):
+    """Who is told: a PAGE wakes somebody, a TICKET waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
+class SliKind(StrEnum):
+    """What an SLI measures; also the last word of the alarm kind ``slo-…``."""
+
+    AVAILABILITY = "availability"
+    LATENCY = "latency"
+    FRESHNESS = "freshness"
+    COMPLETENESS = "completeness"
+    HEARTBEAT = "heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource of a watched template.
+
+    ``properties`` are resolved as far as the template allows; what only a deployment can tell is Symbolic text
+    (see ``cloudformation.symbolic``).  ``name`` is the physical name if the template states it.  ``role`` is
+    ``"dlq"`` for a queue that another resource dead-letters into.  ``surroundings`` are all resources of the
+    same template by logical id, watched or not: a queue's alarms depend on who reads it.
+    """
+
+    type: str
+    logical_id: str
+    name: str | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    conditional: bool = False
+    role: str | None = None
+    surroundings: Mapping[str, Resource] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """A resource of the template that gets no alarms, and why."""
+
+    type: str
+    logical_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What discovery found in one template: each resource is in ``resources`` or in ``unwatched``, never in both.
+
+    ``warnings`` are one-line remarks about the template, such as duplicate keys.
+    """
+
+    path: str
+    resources: tuple[Resource, ...]
+    unwatched: tuple[Unwatched, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, logical_id: str) -> Resource:
+        """The watched resource of that logical id.  Raises DeclarationError with the nearest name."""
+        for resource in self.resources:
+            if resource.logical_id == logical_id:
+                return resource
+        for unwatched in self.unwatched:
+            if unwatched.logical_id == logical_id:
+                raise DeclarationError(
+                    f"{self.path}: {logical_id} ({unwatched.type}) is not watched: {unwatched.reason}"
+                )
+        raise DeclarationError(
+            f"{self.path}: no resource {logical_id!r}; {nearest(logical_id, (r.logical_id for r in self.resources))}"
+        )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The hint that ends an "unknown name" error."""
+    known = sorted(names)
+    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"did you mean {close[0]!r}?"
+    if not known:
+        return "there are none"
+    shown = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
+    return f"there are: {shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Bad over valid events, each the sum of counters.  Statistic is Sum unless ``*_statistic`` says otherwise.
+
+    ``bad_in_valid`` is False where the valid counter leaves the bad events out: then valid is the sum of both.
+    """
+
+    bad: Metric
+    valid: Metric
+    bad_statistic: str = "Sum"
+    valid_statistic: str = "Sum"
+    bad_in_valid: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The share of samples of ``metric`` at or below ``limit``, by the statistic PR(:limit), in percent.
+
+    ``limit`` is in the metric's own unit.
+    """
+
+    metric: Metric
+    limit: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class SinceSuccess:
+    """Time since the last success: runs that were started less runs that failed.
+
+    ``failed`` is None where ``started`` counts successes only.  The promise breaks when no success is seen for
+    ``within`` (a whole number of hours when over a day, because CloudWatch then evaluates hourly).
+    """
+
+    started: Metric
+    failed: Metric | None
+    within: timedelta
+
+
+Measure = Counted | Ranked | SinceSuccess
+
+
+@dataclass(frozen=True, slots=True)
+class Sli:
+    """A service level indicator of one resource: what is measured and how it reads in a sentence.
+
+    ``good`` completes "the share of …": "requests answered without a server error".
+    """
+
+    kind: SliKind
+    resource: Resource
+    measure: Measure
+    good: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """A promise: over ``window``, at least ``objective`` of the valid events are good.
+
+    ``objective`` and ``window`` are None for a SinceSuccess measure, which is kept or broken, not a share.
+    ``minimum_bad_events``: a burn-rate tier needs at least so many bad events in its long window.
+    """
+
+    name: str
+    sli: Sli
+    objective: Fraction | None
+    window: timedelta | None
+    because: str = ""
+    minimum_bad_events: int = 1
+
+    @property
+    def error_budget(self) -> Fraction:
+        """1 − objective: the share of events that may be bad."""
+        if self.objective is None:
+            raise DeclarationError(f"SLO {self.name} has no objective, so it has no error budget")
+        return 1 - self.objective
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A person's exception to a default alarm; ``because`` is not optional.
+
+    ``kind`` is the alarm kind, ``resource`` the logical id it applies to.  None keeps the default.
+    """
+
+    kind: str
+    resource: str
+    because: str
+    enabled: bool = True
+    threshold: float | None = None
+    severity: Severity | None = None
+    evaluation_periods: int | None = None
+    datapoints_to_alarm: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One system: what it consists of and what its owner promised."""
+
+    name: str
+    owner: str
+    resources: tuple[Resource, ...]
+    slos: tuple[Slo, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    title: str = ""
+    description: str = ""
+    template: str = ""
+    unwatched: tuple[Unwatched, ...] = ()
