@@ -78,6 +78,16 @@ def duration(value: str | timedelta) -> timedelta:
         raise InputError(f"a duration must be under a million days: {value!r}") from None
 
 
+def in_milliseconds(value: timedelta) -> Fraction:
+    """The exact number of milliseconds."""
+    return Fraction(value // timedelta(microseconds=1), 1000)
+
+
+def in_seconds(value: timedelta) -> Fraction:
+    """The exact number of seconds."""
+    return Fraction(value // timedelta(microseconds=1), 1_000_000)
+
+
 def format_number(value: Fraction | float | int, digits: int = 4) -> str:
     """The shortest decimal that rounds ``value`` to ``digits`` significant digits or better."""
     exact = Fraction(value)

@@ -1,0 +1,286 @@
+"""AWS::Lambda::Function: invocations that fail, are throttled, run close to the timeout, or never happen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ..alarm import Comparison, Metric
+from ..errors import DeclarationError
+from ..model import Counted, Ranked, Resource, SinceSuccess, SliKind
+from ..units import format_duration, in_milliseconds
+from .entry import (
+    AlarmKind,
+    Condition,
+    Inapplicable,
+    NameSource,
+    Nature,
+    Panel,
+    PublishedMetric,
+    ResourceType,
+    Series,
+    SliOffer,
+    name_of,
+)
+from .expressions import above, compare, number, percent_of, share
+from .invokers import expected_interval, is_asynchronous, is_invoked_by_rest_api, is_request_driven
+
+NAMESPACE = "AWS/Lambda"
+METRICS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
+RECOMMENDED = (
+    "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html"
+)
+REST_QUOTAS = (
+    "https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"
+)
+ASYNC_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"
+
+#: CloudFormation's default when a template names none.
+DEFAULT_TIMEOUT_S = 3
+#: API Gateway gives up on an integration after this long.
+REST_API_TIMEOUT_S = 29
+
+
+def _metric(function: Resource, name: str) -> Metric:
+    return Metric(NAMESPACE, name, (("FunctionName", name_of(function)),))
+
+
+def _errors(function: Resource) -> tuple[Condition, ...]:
+    queries = share(_metric(function, "Errors"), _metric(function, "Invocations"), period=300)
+    if is_request_driven(function):
+        because = (
+            "more than 5 % of invocations fail in two of three five-minute periods; a single odd failure is not news"
+        )
+        return (compare(queries, Comparison.GREATER, 5, because, evaluation_periods=3, datapoints_to_alarm=2),)
+    because = (
+        "more than 5 % of invocations fail within five minutes; for a function that runs seldom that is any failure"
+    )
+    return (compare(queries, Comparison.GREATER, 5, because),)
+
+
+def _throttles(function: Resource) -> tuple[Condition, ...] | Inapplicable:
+    if number(function, "ReservedConcurrentExecutions") == 0:
+        return Inapplicable("its reserved concurrency is 0: the function is switched off on purpose")
+    queries = share(_metric(function, "Throttles"), _metric(function, "Invocations"), period=300, bad_in_valid=False)
+    if is_request_driven(function):
+        because = "more than 1 % of calls are turned away in two of three five-minute periods"
+        return (compare(queries, Comparison.GREATER, 1, because, evaluation_periods=3, datapoints_to_alarm=2),)
+    because = "more than 1 % of calls are turned away within five minutes; for a function that runs seldom that is any throttle"
+    return (compare(queries, Comparison.GREATER, 1, because),)
+
+
+def _duration(function: Resource) -> tuple[Condition, ...] | Inapplicable:
+    timeout = number(function, "Timeout", DEFAULT_TIMEOUT_S)
+    if timeout is None:
+        return Inapplicable("its timeout is only known when it is deployed; give it with --param")
+    what = "the timeout"
+    if is_invoked_by_rest_api(function) and timeout > REST_API_TIMEOUT_S:
+        timeout, what = REST_API_TIMEOUT_S, "the time API Gateway waits"
+    because = percent_of(80, timeout, "s", what)
+    threshold = timeout * 1000 * 0.8
+    if is_request_driven(function):
+        return (
+            above(
+                _metric(function, "Duration"),
+                "p99",
+                threshold,
+                f"{because}, at the 99th percentile for 15 minutes",
+                period=300,
+                evaluation_periods=3,
+            ),
+        )
+    return (above(_metric(function, "Duration"), "Maximum", threshold, f"{because}, by any single run", period=300),)
+
+
+def _concurrency(function: Resource) -> tuple[Condition, ...] | Inapplicable:
+    reserved = function.properties.get("ReservedConcurrentExecutions")
+    if reserved is None:
+        return Inapplicable("it reserves no concurrency; the account's limit belongs to no single template")
+    limit = number(function, "ReservedConcurrentExecutions")
+    if limit is None:
+        return Inapplicable("its reserved concurrency is only known when it is deployed; give it with --param")
+    if limit < 2:
+        return Inapplicable(f"it reserves a concurrency of {limit:g}: full use is its normal state")
+    because = percent_of(90, limit, "executions", "the reserved concurrency") + ", for 10 minutes"
+    return (above(_metric(function, "ConcurrentExecutions"), "Maximum", limit * 0.9, because, evaluation_periods=10),)
+
+
+def _dropped(function: Resource) -> tuple[Condition, ...] | Inapplicable:
+    if not is_asynchronous(function):
+        return Inapplicable("nothing in the template invokes it asynchronously")
+    because = "a dropped event is lost unless a dead-letter queue or failure destination keeps it"
+    return (above(_metric(function, "AsyncEventsDropped"), "Sum", 0, because, period=300),)
+
+
+def _dead_letter_errors(function: Resource) -> tuple[Condition, ...] | Inapplicable:
+    if not function.properties.get("DeadLetterConfig"):
+        return Inapplicable("it has no dead-letter queue of its own")
+    because = "an event that cannot be dead-lettered is lost"
+    return (above(_metric(function, "DeadLetterErrors"), "Sum", 0, because, period=300),)
+
+
+def _since_success(function: Resource, limit: timedelta | None) -> SinceSuccess:
+    if limit is None:
+        interval = expected_interval(function)
+        if interval is None:
+            raise DeclarationError(
+                f"{function.logical_id}: no schedule in the template tells how often it runs; say so with every=…"
+            )
+        limit = interval
+    return SinceSuccess(_metric(function, "Invocations"), _metric(function, "Errors"), limit)
+
+
+def _latency(function: Resource, limit: timedelta | None) -> Ranked:
+    if limit is None:
+        raise DeclarationError(f'{function.logical_id}: a latency SLO needs a limit, such as below="800ms"')
+    timeout = number(function, "Timeout", DEFAULT_TIMEOUT_S)
+    if timeout is not None and limit >= timedelta(seconds=timeout):
+        raise DeclarationError(
+            f"{function.logical_id}: no run can take longer than its timeout of {timeout:g} s, "
+            f"so below={format_duration(limit)!r} is always met; choose less"
+        )
+    return Ranked(_metric(function, "Duration"), in_milliseconds(limit))
+
+
+def _panels(function: Resource) -> tuple[Panel, ...]:
+    return (
+        Panel(
+            title="Are invocations failing?",
+            description="Invocations beside errors and throttles. Errors and throttles are normally 0; read the log of the failing runs first.",
+            unit="short",
+            series=(
+                Series(_metric(function, "Invocations"), "Sum", "invocations"),
+                Series(_metric(function, "Errors"), "Sum", "errors"),
+                Series(_metric(function, "Throttles"), "Sum", "throttles"),
+            ),
+        ),
+        Panel(
+            title="How close to the timeout does it run?",
+            description="Duration of a run. The line is the alarm threshold; a rise without more work points at a dependency.",
+            unit="ms",
+            series=(
+                Series(_metric(function, "Duration"), "p50", "median"),
+                Series(_metric(function, "Duration"), "p99", "99th percentile"),
+                Series(_metric(function, "Duration"), "Maximum", "longest"),
+            ),
+            alarm_kinds=("lambda-function-duration",),
+        ),
+        Panel(
+            title="How many run at once?",
+            description="Concurrent executions. The line, if any, is 90 % of the reserved concurrency.",
+            unit="short",
+            series=(Series(_metric(function, "ConcurrentExecutions"), "Maximum", "concurrent"),),
+            alarm_kinds=("lambda-function-concurrency",),
+        ),
+    )
+
+
+_FUNCTION = (("FunctionName",), ("FunctionName", "Resource"), ())
+
+TYPES = (
+    ResourceType(
+        type="AWS::Lambda::Function",
+        aliases=("AWS::Serverless::Function",),
+        slug="lambda-function",
+        title="Lambda function",
+        name_property="FunctionName",
+        name_source=NameSource.PHYSICAL_ID,
+        metrics=(
+            PublishedMetric(NAMESPACE, "Invocations", "Count", Nature.COUNTER, _FUNCTION),
+            PublishedMetric(NAMESPACE, "Errors", "Count", Nature.COUNTER, _FUNCTION),
+            PublishedMetric(NAMESPACE, "Throttles", "Count", Nature.COUNTER, _FUNCTION),
+            PublishedMetric(NAMESPACE, "Duration", "Milliseconds", Nature.DURATION, _FUNCTION),
+            PublishedMetric(NAMESPACE, "ConcurrentExecutions", "Count", Nature.GAUGE, _FUNCTION),
+            PublishedMetric(NAMESPACE, "AsyncEventsDropped", "Count", Nature.COUNTER, _FUNCTION),
+            PublishedMetric(NAMESPACE, "DeadLetterErrors", "Count", Nature.COUNTER, _FUNCTION),
+        ),
+        alarm_kinds=(
+            AlarmKind(
+                id="lambda-function-errors",
+                symptom="invocations fail",
+                because="A failed run is work not done: a job missed, a message back in its queue, a request answered with an error.",
+                source=METRICS_PAGE,
+                conditions=_errors,
+            ),
+            AlarmKind(
+                id="lambda-function-throttles",
+                symptom="invocations are throttled",
+                because="A throttled call is neither an invocation nor an error, so no other alarm sees it.",
+                source=METRICS_PAGE,
+                conditions=_throttles,
+            ),
+            AlarmKind(
+                id="lambda-function-duration",
+                symptom="runs come close to the timeout",
+                because="A run that reaches the timeout is cut off half done and counts as an error; 80 % leaves time to act.",
+                source=REST_QUOTAS,
+                conditions=_duration,
+            ),
+            AlarmKind(
+                id="lambda-function-concurrency",
+                symptom="the reserved concurrency is nearly used up",
+                because="At the reserved concurrency every further call is throttled; AWS advises an alarm at about 90 %.",
+                source=RECOMMENDED,
+                conditions=_concurrency,
+            ),
+            AlarmKind(
+                id="lambda-function-events-dropped",
+                symptom="asynchronous events are dropped",
+                because="Lambda gives up on an asynchronous event after its retries or its maximum age.",
+                source=ASYNC_PAGE,
+                conditions=_dropped,
+            ),
+            AlarmKind(
+                id="lambda-function-dead-letter-errors",
+                symptom="failed events cannot be dead-lettered",
+                because="The dead-letter queue is the last place a failed event can go; a wrong permission or size loses it.",
+                source=ASYNC_PAGE,
+                conditions=_dead_letter_errors,
+            ),
+        ),
+        slis=(
+            SliOffer(
+                kind=SliKind.AVAILABILITY,
+                good="invocations that end without an error",
+                source=METRICS_PAGE,
+                measure=lambda function, limit: Counted(_metric(function, "Errors"), _metric(function, "Invocations")),
+            ),
+            SliOffer(
+                kind=SliKind.LATENCY,
+                good="invocations that end in time",
+                source=METRICS_PAGE,
+                measure=_latency,
+                needs_limit=True,
+                objective="99%",
+                limit="1s",
+            ),
+            SliOffer(
+                kind=SliKind.FRESHNESS,
+                good="time with a recent successful run",
+                source=METRICS_PAGE,
+                measure=_since_success,
+                needs_limit=True,
+                limit="1h",
+            ),
+            SliOffer(
+                kind=SliKind.HEARTBEAT,
+                good="scheduled runs that succeed",
+                source=METRICS_PAGE,
+                measure=_since_success,
+                applies=lambda function: (
+                    None
+                    if expected_interval(function)
+                    else "no schedule in the template invokes it, so nobody knows when it should run"
+                ),
+            ),
+        ),
+        panels=_panels,
+        expected_interval=expected_interval,
+        not_alarmed={
+            "ClaimedAccountConcurrency": "belongs to the account, not to a resource of any template; alarm on it once per account",
+            "IteratorAge": "belongs to the event source mapping, and only stream sources publish it",
+            "ProvisionedConcurrencySpilloverInvocations": "published for an alias or version only; a spill runs as an ordinary invocation",
+            "Invocations": "too few invocations is a promise (a heartbeat SLO), not a cause",
+            "memory_utilization": "published by Lambda Insights only, a paid opt-in layer",
+        },
+    ),
+)
