@@ -6,6 +6,7 @@ Only values.  Whether a promise can be kept an eye on is decided in ``plan.py``.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -195,16 +196,54 @@ class Override:
     datapoints_to_alarm: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+_SYSTEM_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, init=False)
 class System:
-    """One system: what it consists of and what its owner promised."""
+    """One system: what it consists of and what its owner promised.
+
+    ``resources`` is a Stack, or any choice of its resources.  ``name`` names the generated files and begins every
+    alarm name: lower-case letters, digits, ``-`` and ``_``, at most 63.  ``owner`` is the team that is told; the
+    routing has a topic for each owner and severity.  Raises DeclarationError.
+    """
 
     name: str
     owner: str
     resources: tuple[Resource, ...]
-    slos: tuple[Slo, ...] = ()
-    overrides: tuple[Override, ...] = ()
-    title: str = ""
-    description: str = ""
-    template: str = ""
-    unwatched: tuple[Unwatched, ...] = ()
+    slos: tuple[Slo, ...]
+    overrides: tuple[Override, ...]
+    description: str
+    template: str
+    unwatched: tuple[Unwatched, ...]
+
+    def __init__(
+        self,
+        name: str,
+        owner: str,
+        resources: Stack | Iterable[Resource],
+        slos: Iterable[Slo] = (),
+        overrides: Iterable[Override] = (),
+        description: str = "",
+    ) -> None:
+        if not _SYSTEM_NAME.fullmatch(name):
+            raise DeclarationError(
+                f"system name {name!r}: use at most 63 lower-case letters, digits, '-' and '_', a letter first"
+            )
+        if not _SYSTEM_NAME.fullmatch(owner):
+            raise DeclarationError(
+                f"system {name}: owner {owner!r}: use at most 63 lower-case letters, digits, '-' and '_', a letter first"
+            )
+        stack = resources if isinstance(resources, Stack) else None
+        values = {
+            "name": name,
+            "owner": owner,
+            "resources": tuple(sorted(stack.resources if stack else resources, key=lambda r: r.logical_id)),  # type: ignore[union-attr]
+            "slos": tuple(slos),
+            "overrides": tuple(overrides),
+            "description": description,
+            "template": stack.path if stack else "",
+            "unwatched": stack.unwatched if stack else (),
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)

@@ -1,0 +1,220 @@
+"""What a person writes in a declaration: the promises, as functions named like the SLIs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .burn_rate import WINDOW_TABLE
+from .catalog import CATALOG
+from .catalog.entry import SliOffer
+from .errors import DeclarationError
+from .model import Override, Resource, Severity, SinceSuccess, Sli, SliKind, Slo, nearest
+from .units import duration, format_duration, format_ratio, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .model import Stack
+
+_root: ContextVar[Path | None] = ContextVar("root", default=None)
+_parameters: ContextVar[Mapping[str, str] | None] = ContextVar("parameters", default=None)
+
+
+@contextmanager
+def declaring(root: Path) -> Iterator[None]:
+    """While declarations are loaded, template paths are relative to ``root``, the project's folder."""
+    token = _root.set(root)
+    try:
+        yield
+    finally:
+        _root.reset(token)
+
+
+def discover(template: str | Path, parameters: Mapping[str, str] | None = None) -> Stack:
+    """Read a CloudFormation template.  A relative path is relative to the project's folder.
+
+    Raises TemplateError.
+    """
+    from .discover import discover as discover_template
+
+    root = _root.get()
+    path = Path(template)
+    if root is not None and not path.is_absolute():
+        return discover_template(root / path, parameters or {}, shown_as=path.as_posix())
+    return discover_template(path, parameters or {})
+
+
+def availability(
+    resource: Resource,
+    *,
+    objective: str | Fraction,
+    window: str | timedelta,
+    name: str | None = None,
+    because: str = "",
+    minimum_bad_events: int = 2,
+) -> Slo:
+    """At least ``objective`` of the events succeed over ``window``.
+
+    A burn-rate alarm needs ``minimum_bad_events`` in its long window, so that at ten requests an hour a single
+    failure wakes nobody.  Raises DeclarationError.
+    """
+    return _share(SliKind.AVAILABILITY, resource, None, objective, window, name, because, minimum_bad_events)
+
+
+def latency(
+    resource: Resource,
+    *,
+    below: str | timedelta,
+    objective: str | Fraction,
+    window: str | timedelta,
+    name: str | None = None,
+    because: str = "",
+) -> Slo:
+    """At least ``objective`` of the events take ``below`` or less over ``window``.  Raises DeclarationError."""
+    return _share(SliKind.LATENCY, resource, duration(below), objective, window, name, because)
+
+
+def freshness(
+    resource: Resource,
+    *,
+    below: str | timedelta,
+    objective: str | Fraction | None = None,
+    window: str | timedelta | None = None,
+    name: str | None = None,
+    because: str = "",
+) -> Slo:
+    """What is read is no older than ``below``.
+
+    On a queue: for ``objective`` of the minutes in ``window`` the oldest message is younger.  On something that
+    runs: the last success is never longer ago, which is kept or broken and takes no objective.
+    Raises DeclarationError.
+    """
+    limit = duration(below)
+    sli = _sli(SliKind.FRESHNESS, resource, limit)
+    if isinstance(sli.measure, SinceSuccess):
+        if objective is not None or window is not None:
+            raise DeclarationError(
+                f"freshness of {resource.logical_id}: time since the last success is kept or broken; "
+                "leave objective and window out"
+            )
+        return Slo(_slo_name(name, sli), sli, None, None, because)
+    if objective is None or window is None:
+        raise DeclarationError(f"freshness of {resource.logical_id}: say which objective over which window")
+    return _share(SliKind.FRESHNESS, resource, limit, objective, window, name, because)
+
+
+def completeness(
+    resource: Resource,
+    *,
+    objective: str | Fraction,
+    window: str | timedelta,
+    name: str | None = None,
+    because: str = "",
+    minimum_bad_events: int = 1,
+) -> Slo:
+    """At least ``objective`` of what came in was processed and not dead-lettered.  Raises DeclarationError."""
+    return _share(SliKind.COMPLETENESS, resource, None, objective, window, name, because, minimum_bad_events)
+
+
+def heartbeat(
+    resource: Resource,
+    *,
+    every: str | timedelta | None = None,
+    tolerates: str | timedelta = "1h",
+    name: str | None = None,
+    because: str = "",
+) -> Slo:
+    """A job succeeds at least once ``every`` so often; ``tolerates`` covers a late start and the run itself.
+
+    ``every`` follows from the job's schedule if the template has one.  A daily job has no burn rate: a missed run
+    is news at once.  Raises DeclarationError.
+    """
+    offer = _offer(SliKind.HEARTBEAT, resource, check=every is None)
+    interval = duration(every) if every is not None else None
+    measure = offer.measure(resource, interval)
+    if not isinstance(measure, SinceSuccess):
+        raise DeclarationError(f"heartbeat of {resource.logical_id}: its SLI does not count runs")
+    measure = SinceSuccess(measure.started, measure.failed, measure.within + duration(tolerates))
+    sli = Sli(SliKind.HEARTBEAT, resource, measure, offer.good, offer.source)
+    return Slo(_slo_name(name, sli), sli, None, None, because)
+
+
+def override(
+    kind: str,
+    resource: Resource,
+    *,
+    because: str,
+    enabled: bool = True,
+    threshold: float | None = None,
+    severity: Severity | None = None,
+    evaluation_periods: int | None = None,
+    datapoints_to_alarm: int | None = None,
+) -> Override:
+    """An exception to one default alarm of one resource, with its reason.  Raises DeclarationError."""
+    entry = CATALOG[resource.type]
+    kinds = [alarm_kind.id for alarm_kind in entry.alarm_kinds]
+    if kind not in kinds:
+        raise DeclarationError(f"override of {resource.logical_id}: no alarm kind {kind!r}; {nearest(kind, kinds)}")
+    if not because.strip():
+        raise DeclarationError(f"override of {kind} on {resource.logical_id}: say why, in because=…")
+    return Override(
+        kind, resource.logical_id, because, enabled, threshold, severity, evaluation_periods, datapoints_to_alarm
+    )
+
+
+def _share(
+    kind: SliKind,
+    resource: Resource,
+    limit: timedelta | None,
+    objective: str | Fraction,
+    window: str | timedelta,
+    name: str | None,
+    because: str,
+    minimum_bad_events: int = 1,
+) -> Slo:
+    sli = _sli(kind, resource, limit)
+    share = ratio(objective)
+    what = f"{kind.value} of {resource.logical_id}"
+    if share >= 1:
+        raise DeclarationError(
+            f"{what}: an objective of {format_ratio(share)} leaves no error budget; 99.99 % is the most to promise"
+        )
+    if share <= 0:
+        raise DeclarationError(f"{what}: an objective of {format_ratio(share)} promises nothing; promise 90 % or more")
+    if not Fraction(9, 10) <= share <= Fraction(9999, 10000):
+        raise DeclarationError(f"{what}: an objective of {format_ratio(share)} is outside 90 % to 99.99 %")
+    if minimum_bad_events < 1:
+        raise DeclarationError(f"{what}: minimum_bad_events must be 1 or more, got {minimum_bad_events}")
+    length = duration(window)
+    if length not in WINDOW_TABLE:
+        known = ", ".join(f"{known.days}d" for known in WINDOW_TABLE)
+        raise DeclarationError(
+            f"{what}: a window of {format_duration(length)} has no burn-rate windows; use one of {known}"
+        )
+    return Slo(_slo_name(name, sli), sli, share, length, because, minimum_bad_events)
+
+
+def _sli(kind: SliKind, resource: Resource, limit: timedelta | None) -> Sli:
+    offer = _offer(kind, resource)
+    return Sli(kind, resource, offer.measure(resource, limit), offer.good, offer.source)
+
+
+def _offer(kind: SliKind, resource: Resource, *, check: bool = True) -> SliOffer:
+    entry = CATALOG[resource.type]
+    for offer in entry.slis:
+        if offer.kind is kind:
+            reason = offer.applies(resource) if check else None
+            if reason is not None:
+                raise DeclarationError(f"{kind.value} of {resource.logical_id}: {reason}")
+            return offer
+    offered = ", ".join(offer.kind.value for offer in entry.slis) or "none"
+    raise DeclarationError(f"{resource.logical_id} ({entry.title}) has no {kind.value} SLI; it has: {offered}")
+
+
+def _slo_name(name: str | None, sli: Sli) -> str:
+    return name or f"{sli.resource.logical_id}-{sli.kind.value}"

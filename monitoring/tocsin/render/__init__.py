@@ -1,0 +1,1 @@
+"""Plan → text: translates, decides nothing."""
