@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -21,18 +22,24 @@ if TYPE_CHECKING:
 
     from .model import Stack
 
-_root: ContextVar[Path | None] = ContextVar("root", default=None)
-_parameters: ContextVar[Mapping[str, str] | None] = ContextVar("parameters", default=None)
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    root: Path
+    parameters: Mapping[str, str]
+
+
+_context: ContextVar[_Context | None] = ContextVar("declaring", default=None)
 
 
 @contextmanager
-def declaring(root: Path) -> Iterator[None]:
-    """While declarations are loaded, template paths are relative to ``root``, the project's folder."""
-    token = _root.set(root)
+def declaring(root: Path, parameters: Mapping[str, str]) -> Iterator[None]:
+    """While declarations are loaded: template paths are relative to ``root``, ``parameters`` go to each template."""
+    context = _context.set(_Context(root, parameters))
     try:
         yield
     finally:
-        _root.reset(token)
+        _context.reset(context)
 
 
 def discover(template: str | Path, parameters: Mapping[str, str] | None = None) -> Stack:
@@ -42,11 +49,14 @@ def discover(template: str | Path, parameters: Mapping[str, str] | None = None) 
     """
     from .discover import discover as discover_template
 
-    root = _root.get()
-    path = Path(template)
-    if root is not None and not path.is_absolute():
-        return discover_template(root / path, parameters or {}, shown_as=path.as_posix())
-    return discover_template(path, parameters or {})
+    context, path = _context.get(), Path(template)
+    if context is None:
+        return discover_template(path, parameters or {})
+    # What is given on the command line goes to the templates that have such a parameter, and beats the declaration.
+    given = {**(parameters or {}), **context.parameters}
+    return discover_template(
+        context.root / path, given, shown_as=path.as_posix(), ignore_unknown=context.parameters.keys()
+    )
 
 
 def availability(

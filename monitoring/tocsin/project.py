@@ -1,0 +1,74 @@
+"""The project's folder and its settings: ``tocsin.toml``, or ``[tool.tocsin]`` in ``pyproject.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from .errors import InputError
+from .model import nearest
+from .plan import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Where things are, relative to ``root``; ``source`` is the file that says so, for error messages.
+
+    ``runbooks_url`` and ``dashboards_url`` are what a page links to: the addresses the runbooks and Grafana have
+    for whoever is woken.  Empty means the path inside the repository, or no link.
+    """
+
+    root: Path
+    source: str = "tocsin.toml"
+    systems: str = "monitoring/systems"
+    alarms: str = "alarms"
+    dashboards: str = "dashboards"
+    runbooks: str = "runbooks"
+    slos: str = "SLOs.md"
+    routing: str = "deploy/routing.yaml"
+    environments: str = "deploy/environments.toml"
+    runbooks_url: str = ""
+    dashboards_url: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        """What generated texts point at."""
+        return Settings(runbooks=self.runbooks_url or self.runbooks, dashboards=self.dashboards_url)
+
+
+_KEYS = tuple(field.name for field in fields(Project) if field.name not in ("root", "source"))
+
+
+def find_project(start: Path) -> Project:
+    """The project that ``start`` lies in: the nearest folder upwards with settings; ``start`` itself if there is none.
+
+    Raises InputError for a file that is not TOML, an unknown key or a value that is not text.
+    """
+    for folder in (start, *start.parents):
+        own, shared = folder / "tocsin.toml", folder / "pyproject.toml"
+        if own.is_file():
+            return _read(folder, own.name, _load(own))
+        if shared.is_file():
+            table = _load(shared).get("tool", {})
+            if isinstance(table, dict) and isinstance(table.get("tocsin"), dict):
+                return _read(folder, "pyproject.toml [tool.tocsin]", table["tocsin"])
+    return Project(start)
+
+
+def _load(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path.name}: {error}; mend the file") from None
+
+
+def _read(root: Path, source: str, table: dict[str, object]) -> Project:
+    project = Project(root, source)
+    for key, value in table.items():
+        if key not in _KEYS:
+            raise InputError(f"{source}: unknown key {key!r}; {nearest(key, _KEYS)}")
+        if not isinstance(value, str):
+            raise InputError(f"{source}: {key} must be text, got {value!r}")
+        project = replace(project, **{key: value})
+    return project
