@@ -219,7 +219,8 @@ def heartbeat_condition(slo: Slo) -> tuple[tuple[MetricQuery, ...], Comparison, 
         raise PlanError(f"SLO {slo.name} is a share, not a heartbeat")
     started = MetricQuery(id="started", stat=MetricStat(measure.started, "Sum", window.period), return_data=False)
     if measure.failed is None:
-        expression, inputs = "FILL(started, 0)", (started,)
+        expression: str = "FILL(started, 0)"
+        inputs: tuple[MetricQuery, ...] = (started,)
     else:
         failed = MetricQuery(id="failed", stat=MetricStat(measure.failed, "Sum", window.period), return_data=False)
         expression, inputs = "FILL(started, 0) - FILL(failed, 0)", (started, failed)

@@ -235,10 +235,11 @@ class System:
                 f"system {name}: owner {owner!r}: use at most 63 lower-case letters, digits, '-' and '_', a letter first"
             )
         stack = resources if isinstance(resources, Stack) else None
+        chosen = resources.resources if isinstance(resources, Stack) else resources
         values = {
             "name": name,
             "owner": owner,
-            "resources": tuple(sorted(stack.resources if stack else resources, key=lambda r: r.logical_id)),  # type: ignore[union-attr]
+            "resources": tuple(sorted(chosen, key=lambda resource: resource.logical_id)),
             "slos": tuple(slos),
             "overrides": tuple(overrides),
             "description": description,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from .errors import InputError
@@ -64,11 +64,11 @@ def _load(path: Path) -> dict[str, object]:
 
 
 def _read(root: Path, source: str, table: dict[str, object]) -> Project:
-    project = Project(root, source)
+    texts: dict[str, str] = {}
     for key, value in table.items():
         if key not in _KEYS:
             raise InputError(f"{source}: unknown key {key!r}; {nearest(key, _KEYS)}")
         if not isinstance(value, str):
             raise InputError(f"{source}: {key} must be text, got {value!r}")
-        project = replace(project, **{key: value})
-    return project
+        texts[key] = value
+    return Project(root, source, **texts)

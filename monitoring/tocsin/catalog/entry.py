@@ -45,6 +45,7 @@ class PublishedMetric:
 
     ``unit`` is CloudWatch's unit name.  ``dimension_sets``: the exact sets of dimension names it exists under.
     ``resolution`` is in seconds.  ``opted_in`` tells, for OPT_IN metrics, whether a resource switches it on.
+    ``highest`` is the most a datapoint can be on a resource, in the metric's unit; None where nothing limits it.
     """
 
     namespace: str
@@ -55,6 +56,7 @@ class PublishedMetric:
     publication: Publication = Publication.ALWAYS
     resolution: int = 60
     opted_in: Callable[[Resource], bool] | None = None
+    highest: Callable[[Resource], float | None] | None = None
     meaning: str = ""
 
 

@@ -174,6 +174,15 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
     )
 
 
+def _longest_run(function: Resource) -> float | None:
+    timeout = number(function, "Timeout", DEFAULT_TIMEOUT_S)
+    return None if timeout is None else timeout * 1000
+
+
+def _most_at_once(function: Resource) -> float | None:
+    return number(function, "ReservedConcurrentExecutions")
+
+
 _FUNCTION = (("FunctionName",), ("FunctionName", "Resource"), ())
 
 TYPES = (
@@ -188,8 +197,8 @@ TYPES = (
             PublishedMetric(NAMESPACE, "Invocations", "Count", Nature.COUNTER, _FUNCTION),
             PublishedMetric(NAMESPACE, "Errors", "Count", Nature.COUNTER, _FUNCTION),
             PublishedMetric(NAMESPACE, "Throttles", "Count", Nature.COUNTER, _FUNCTION),
-            PublishedMetric(NAMESPACE, "Duration", "Milliseconds", Nature.DURATION, _FUNCTION),
-            PublishedMetric(NAMESPACE, "ConcurrentExecutions", "Count", Nature.GAUGE, _FUNCTION),
+            PublishedMetric(NAMESPACE, "Duration", "Milliseconds", Nature.DURATION, _FUNCTION, highest=_longest_run),
+            PublishedMetric(NAMESPACE, "ConcurrentExecutions", "Count", Nature.GAUGE, _FUNCTION, highest=_most_at_once),
             PublishedMetric(NAMESPACE, "AsyncEventsDropped", "Count", Nature.COUNTER, _FUNCTION),
             PublishedMetric(NAMESPACE, "DeadLetterErrors", "Count", Nature.COUNTER, _FUNCTION),
         ),

@@ -1,0 +1,173 @@
+"""Findings: all checks over a project's committed files, or over one template that somebody else wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from .checks.alarm_mistakes import alarm_mistakes
+from .checks.never_fires import never_fires
+from .checks.notifications import missing_runbooks, sealed_topics, unheard
+from .checks.quotas import alarm_quotas, template_quotas
+from .checks.source import Source, SourceAlarm, read_source
+from .cloudformation.document import Document, load, parse
+from .cost import PER_ALARM_METRIC, PER_COMPOSITE, PER_HIGH_RESOLUTION_METRIC, monthly_cost
+from .findings import Finding
+from .model import Resource
+from .plan import Plan
+from .project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """What the alarms of one SLO or resource cost a month."""
+
+    system: str
+    subject: str
+    alarms: int
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Findings in a fixed order, and the bill."""
+
+    findings: tuple[Finding, ...]
+    costs: tuple[CostLine, ...]
+
+    @property
+    def alarms(self) -> int:
+        """How many alarms there are."""
+        return sum(line.alarms for line in self.costs)
+
+    @property
+    def usd(self) -> Decimal:
+        """US dollars a month."""
+        return sum((line.usd for line in self.costs), Decimal(0))
+
+    def as_json(self) -> dict[str, Any]:
+        """For a machine: findings, and cost in US dollars a month."""
+        return {
+            "findings": [
+                {"id": finding.id, "where": finding.where, "message": finding.message, "detail": finding.detail}
+                for finding in self.findings
+            ],
+            "cost": {
+                "usd_a_month": float(self.usd),
+                "lines": [
+                    {
+                        "system": line.system,
+                        "subject": line.subject,
+                        "alarms": line.alarms,
+                        "usd_a_month": float(line.usd),
+                    }
+                    for line in self.costs
+                ],
+            },
+        }
+
+
+def check_project(project: Project, plans: list[Plan], budget: float | None = None) -> Report:
+    """Check what is committed against what is declared, and both against the limits and habits of CloudWatch."""
+    from .workspace import compare, generate
+
+    findings: list[Finding] = []
+    generated = generate(plans, project)
+    for drift in compare(project.root, generated, (project.alarms, project.dashboards)):
+        rule = {"missing": "T002", "belongs to no declared system": "T003"}.get(drift.what, "T001")
+        findings.append(Finding(rule, drift.path, drift.what, drift.diff))
+    texts = {file.path: file.text for file in generated}
+    for plan in plans:
+        path = f"{project.alarms}/{plan.system.name}.yaml"
+        # The committed text is judged; where it is missing or unreadable, what would be written.
+        text = _committed(project.root / path) or texts[path]
+        watched = {resource.logical_id: resource for resource in plan.system.resources}
+        findings += _check(parse(text, path), len(text.encode()), {}, watched)
+        findings += _dashboards(f"{project.dashboards}/{plan.system.name}.json", texts)
+    findings += _dashboards(f"{project.dashboards}/slo-overview.json", texts)
+    routing = parse(texts[project.routing], project.routing)
+    findings += _check(routing, len(texts[project.routing].encode()), {}, {})
+    findings += missing_runbooks(plans, project.root / project.runbooks, project.runbooks)
+    costs = tuple(line for plan in plans for line in _costs(plan))
+    findings += _over(budget, sum((line.usd for line in costs), Decimal(0)))
+    return Report(tuple(findings), costs)
+
+
+def check_template(path: Path, parameters: Mapping[str, str], budget: float | None = None) -> Report:
+    """Check the alarms of any CloudFormation template.
+
+    Resources in the same template are known, so that alarms beside what they watch are checked against it.
+    Raises TemplateError or InputError.
+    """
+    from .discover import discover
+
+    document = load(path)
+    stack = discover(path, parameters)
+    watched = {resource.logical_id: resource for resource in stack.resources}
+    size = path.stat().st_size
+    findings = list(_check(document, size, parameters, watched))
+    source = read_source(document, size, parameters, watched)
+    name = path.stem
+    costs = tuple(
+        [CostLine(name, alarm.logical_id, 1, _cost(alarm)) for alarm in source.alarms]
+        + [CostLine(name, composite.logical_id, 1, PER_COMPOSITE) for composite in source.composites]
+    )
+    findings += _over(budget, sum((line.usd for line in costs), Decimal(0)))
+    return Report(tuple(findings), costs)
+
+
+def _check(
+    document: Document, size: int, parameters: Mapping[str, str], watched: Mapping[str, Resource]
+) -> Iterator[Finding]:
+    source: Source = read_source(document, size, parameters, watched)
+    yield from template_quotas(source)
+    yield from alarm_quotas(source)
+    yield from alarm_mistakes(source)
+    yield from never_fires(source)
+    yield from unheard(source)
+    yield from sealed_topics(source)
+
+
+def _dashboards(path: str, texts: Mapping[str, str]) -> Iterator[Finding]:
+    import json
+
+    from .render.dashboard_lint import lint
+
+    if path not in texts:
+        return
+    for broken in lint(json.loads(texts[path])):
+        rule = "T018" if broken.rule == "dashboard-metrics-limit" else "T080"
+        yield Finding(rule, f"{path}#{broken.panel}" if broken.panel else path, f"{broken.rule}: {broken.message}")
+
+
+def _committed(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _costs(plan: Plan) -> Iterable[CostLine]:
+    subjects: dict[str, list[Decimal]] = {}
+    for planned in plan.alarms:
+        subjects.setdefault(planned.slo or planned.resource, []).append(monthly_cost(planned.alarm))
+    return [
+        CostLine(plan.system.name, subject, len(costs), sum(costs, Decimal(0)))
+        for subject, costs in sorted(subjects.items())
+    ]
+
+
+def _cost(alarm: SourceAlarm) -> Decimal:
+    periods = [query.period for query in alarm.queries if query.period is not None]
+    rate = PER_HIGH_RESOLUTION_METRIC if periods and min(periods) < 60 else PER_ALARM_METRIC
+    return rate * max(1, sum(query.metric is not None for query in alarm.queries))
+
+
+def _over(budget: float | None, usd: Decimal) -> Iterator[Finding]:
+    if budget is not None and usd > Decimal(str(budget)):
+        yield Finding(
+            "T070", "--budget", f"all alarms together cost USD {usd:.2f} a month, the budget is USD {budget:.2f}"
+        )

@@ -1,0 +1,1 @@
+"""One file for each kind of finding; each function yields findings and decides nothing else."""

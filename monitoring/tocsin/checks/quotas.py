@@ -1,0 +1,88 @@
+"""Limits of CloudFormation and CloudWatch that a template would break at deployment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..findings import Finding
+from .source import Source
+
+MAX_RESOURCES, MAX_BYTES, MAX_PARAMETERS = 500, 1_000_000, 200
+MAX_CHILDREN, MAX_RULE, MAX_ELEMENTS = 100, 10_240, 500
+MAX_ACTIONS, MAX_NAME, MAX_DESCRIPTION = 5, 255, 1024
+MAX_METRICS, MAX_EXPRESSIONS, MAX_EXPRESSION = 10, 10, 2048
+
+# How much longer a name gets when its environment is filled in; the pattern of the parameter allows 32 characters.
+_ENVIRONMENT = re.compile(r"\$\{Environment\}")
+_LONGEST_ENVIRONMENT = "e" * 32
+_ELEMENT = re.compile(r"[()]|\b(?:TRUE|FALSE)\b")
+_CHILD = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(\"(?:[^\"\\]|\\.)*\"|[^()\s,]+)\s*\)")
+
+
+def template_quotas(source: Source) -> Iterator[Finding]:
+    """CloudFormation's limits on one template."""
+    resources, parameters = len(source.everything), len(source.tree.get("Parameters") or {})
+    if resources > MAX_RESOURCES:
+        yield Finding("T010", source.path, f"{resources} resources, {MAX_RESOURCES} are allowed")
+    if source.size > MAX_BYTES:
+        yield Finding("T011", source.path, f"{source.size:,} bytes, {MAX_BYTES:,} are allowed")
+    if parameters > MAX_PARAMETERS:
+        yield Finding("T012", source.path, f"{parameters} parameters, {MAX_PARAMETERS} are allowed")
+
+
+def alarm_quotas(source: Source) -> Iterator[Finding]:
+    """CloudWatch's limits on names, descriptions, actions, rules and metric math."""
+    for alarm in source.all_alarms:
+        yield from _texts(alarm.where, alarm.properties, alarm.logical_id)
+    for composite in source.composites:
+        rule = str(composite.properties.get("AlarmRule") or "")
+        children = set(_CHILD.findall(rule))
+        elements = len(_CHILD.findall(rule)) + len(_ELEMENT.findall(_CHILD.sub("", rule)))
+        if len(children) > MAX_CHILDREN:
+            yield Finding("T013", composite.where, f"{len(children)} children, {MAX_CHILDREN} are allowed")
+        length = len(_longest(rule))
+        if length > MAX_RULE:
+            yield Finding("T014", composite.where, f"a rule of {length:,} characters, {MAX_RULE:,} are allowed")
+        elif elements > MAX_ELEMENTS:
+            yield Finding("T014", composite.where, f"a rule of {elements} elements, {MAX_ELEMENTS} are allowed")
+    for alarm in source.alarms:
+        metrics = sum(query.metric is not None for query in alarm.queries)
+        expressions = [query.expression for query in alarm.queries if query.expression is not None]
+        if metrics > MAX_METRICS or len(expressions) > MAX_EXPRESSIONS:
+            yield Finding(
+                "T020", alarm.where,
+                f"{metrics} metrics and {len(expressions)} expressions, {MAX_METRICS} of each are allowed",
+            )  # fmt: skip
+        for expression in expressions:
+            if len(expression) > MAX_EXPRESSION:
+                yield Finding(
+                    "T020",
+                    alarm.where,
+                    f"an expression of {len(expression):,} characters, {MAX_EXPRESSION:,} are allowed",
+                )
+
+
+def _texts(where: str, properties: Mapping[str, Any], logical_id: str) -> Iterator[Finding]:
+    name = str(properties.get("AlarmName") or logical_id)
+    length = len(_longest(name))
+    if length > MAX_NAME:
+        yield Finding(
+            "T016", where, f"a name of {length} characters with the longest environment, {MAX_NAME} are allowed"
+        )
+    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        yield Finding("T016", where, "a name with control characters")
+    description = str(properties.get("AlarmDescription") or "")
+    if len(_longest(description)) > MAX_DESCRIPTION:
+        yield Finding(
+            "T017", where, f"a description of {len(description):,} characters, {MAX_DESCRIPTION:,} are allowed"
+        )
+    for key in ("AlarmActions", "OKActions", "InsufficientDataActions"):
+        actions = properties.get(key)
+        if isinstance(actions, list) and len(actions) > MAX_ACTIONS:
+            yield Finding("T015", where, f"{len(actions)} {key}, {MAX_ACTIONS} are allowed")
+
+
+def _longest(text: str) -> str:
+    return _ENVIRONMENT.sub(_LONGEST_ENVIRONMENT, text)
