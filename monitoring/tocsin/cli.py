@@ -311,14 +311,13 @@ def simulate(
     as_json: bool,
 ) -> None:
     """Say when each alarm of a template would have changed state, and what would have been told to whom."""
-    from .simulate.report import run, table
+    from .simulate.report import lines, run
 
     result = run(template, (*series, *more_series), parameters, start, end)
     if as_json:
         _print_json(result.as_json())
         return
-    for line in table(result):
-        click.echo(line)
+    _echo(lines(result))
 
 
 @main.command(
@@ -326,18 +325,54 @@ def simulate(
 )
 @click.argument("environment")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would change and change nothing.")
-@click.option("--system", help="Deploy the alarms of this system only.")
+@click.option("--system", "systems", multiple=True, help="Deploy the alarms of this system only; may be repeated.")
 @click.option("--yes", is_flag=True, help="Do not ask, even for a protected environment.")
+@_param_option
 @_json_option
-def deploy(environment: str, plan_only: bool, system: str | None, yes: bool, as_json: bool) -> None:
-    """Bring ENVIRONMENT's alarms and routing to what is committed, by CloudFormation change sets."""
-    from .cloud.report import deploy_environment
+def deploy(
+    environment: str, plan_only: bool, systems: tuple[str, ...], yes: bool, parameters: dict[str, str], as_json: bool
+) -> None:
+    """Bring ENVIRONMENT's alarms and routing to what is committed, by CloudFormation change sets.
 
-    sys.exit(
-        deploy_environment(
-            _project(Path.cwd()), environment, plan_only, system, yes, as_json, click.echo, click.confirm
-        )
+    The names of what is watched come from its deployed stacks.  A second run changes nothing.
+    """
+    from .cloud.committed import Committed
+    from .cloud.deploy import deploy as deploy_stacks
+    from .cloud.deploy import plan_deployment
+    from .cloud.environments import read_environment
+    from .cloud.wording import as_json as stack_json
+    from .cloud.wording import happened, planned
+
+    project = _project(Path.cwd())
+    target = read_environment(project.root / project.environments, environment)
+    committed = Committed(project.root / project.alarms, project.root / project.routing)
+    confirmed = yes or not target.protected
+    if plan_only or not confirmed:
+        plans = plan_deployment(target, committed, systems, parameters=parameters)
+        if as_json:
+            _print_json([stack_json(one) for one in plans])
+        else:
+            _echo(line for one in plans for line in planned(one))
+        if plan_only:
+            return
+        confirmed = click.confirm(f"{environment} is protected. Deploy this?", err=True)
+        if not confirmed:
+            raise InputError(f"{environment}: not confirmed, so nothing was changed")
+    outcomes = deploy_stacks(
+        target,
+        committed,
+        systems,
+        parameters=parameters,
+        confirmed=confirmed,
+        progress=lambda event: None if as_json else _echo(happened(event)),
     )
+    if as_json:
+        _print_json([stack_json(one) for one in outcomes])
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
 
 
 @main.command(
