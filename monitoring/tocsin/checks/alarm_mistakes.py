@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ..errors import SimulationError
 from ..findings import Finding
 from ..simulate.composite import names_in, parse_rule
+from .quotas import rule_quotas
 from .source import Source, SourceAlarm, number, whole
 
 _SIMPLE = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
@@ -109,6 +110,8 @@ def _rules(source: Source) -> Iterator[Finding]:
         if not isinstance(rule, str):
             yield Finding("T037", composite.where, "AlarmRule is missing")
             continue
+        if any(rule_quotas(rule)):
+            continue  # too large to be read, which is a finding of its own
         try:
             found = names_in(parse_rule(rule))
         except SimulationError as error:

@@ -37,16 +37,8 @@ def alarm_quotas(source: Source) -> Iterator[Finding]:
     for alarm in source.all_alarms:
         yield from _texts(alarm.where, alarm.properties, alarm.logical_id)
     for composite in source.composites:
-        rule = str(composite.properties.get("AlarmRule") or "")
-        children = set(_CHILD.findall(rule))
-        elements = len(_CHILD.findall(rule)) + len(_ELEMENT.findall(_CHILD.sub("", rule)))
-        if len(children) > MAX_CHILDREN:
-            yield Finding("T013", composite.where, f"{len(children)} children, {MAX_CHILDREN} are allowed")
-        length = len(_longest(rule))
-        if length > MAX_RULE:
-            yield Finding("T014", composite.where, f"a rule of {length:,} characters, {MAX_RULE:,} are allowed")
-        elif elements > MAX_ELEMENTS:
-            yield Finding("T014", composite.where, f"a rule of {elements} elements, {MAX_ELEMENTS} are allowed")
+        for rule, message in rule_quotas(str(composite.properties.get("AlarmRule") or "")):
+            yield Finding(rule, composite.where, message)
     for alarm in source.alarms:
         metrics = sum(query.metric is not None for query in alarm.queries)
         expressions = [query.expression for query in alarm.queries if query.expression is not None]
@@ -62,6 +54,19 @@ def alarm_quotas(source: Source) -> Iterator[Finding]:
                     alarm.where,
                     f"an expression of {len(expression):,} characters, {MAX_EXPRESSION:,} are allowed",
                 )
+
+
+def rule_quotas(rule: str) -> Iterator[tuple[str, str]]:
+    """The limits that an AlarmRule breaks, as finding id and message."""
+    found = _CHILD.findall(rule)
+    elements = len(found) + len(_ELEMENT.findall(_CHILD.sub("", rule)))
+    if len(set(found)) > MAX_CHILDREN:
+        yield "T013", f"{len(set(found))} children, {MAX_CHILDREN} are allowed"
+    length = len(_longest(rule))
+    if length > MAX_RULE:
+        yield "T014", f"a rule of {length:,} characters, {MAX_RULE:,} are allowed"
+    elif elements > MAX_ELEMENTS:
+        yield "T014", f"a rule of {elements} elements, {MAX_ELEMENTS} are allowed"
 
 
 def _texts(where: str, properties: Mapping[str, Any], logical_id: str) -> Iterator[Finding]:
