@@ -102,7 +102,7 @@ def check_template(path: Path, parameters: Mapping[str, str], budget: float | No
     Resources in the same template are known, so that alarms beside what they watch are checked against it.
     Raises TemplateError or InputError.
     """
-    from .discover import discover
+    from .discovery import discover
 
     document = load(path)
     stack = discover(path, parameters)

@@ -88,8 +88,8 @@ def main() -> None:
 @_json_option
 def discover(template: Path, parameters: dict[str, str], as_json: bool) -> None:
     """List what TEMPLATE's resources are watched for, and what is not watched and why."""
-    from .discover import as_json as stack_json
-    from .discover import discover as read
+    from .discovery import as_json as stack_json
+    from .discovery import discover as read
 
     stack = read(template, parameters)
     if as_json:
@@ -192,7 +192,7 @@ def build(
 def _from_templates(
     template: Path | None, templates: Path | None, name: str | None, owner: str, parameters: dict[str, str]
 ) -> list[System]:
-    from .discover import discover as read
+    from .discovery import discover as read
     from .model import System
 
     if template is not None:
@@ -385,7 +385,7 @@ def _echo(lines: Iterable[str]) -> None:
 @_param_option
 def init(template: Path, name: str | None, owner: str, force: bool, parameters: dict[str, str]) -> None:
     """Write a starter declaration for a template, with SLOs proposed for what was found in it."""
-    from .discover import discover as read
+    from .discovery import discover as read
     from .starter import declaration
 
     project = _project(Path.cwd())

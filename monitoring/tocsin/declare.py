@@ -47,7 +47,7 @@ def discover(template: str | Path, parameters: Mapping[str, str] | None = None) 
 
     Raises TemplateError.
     """
-    from .discover import discover as discover_template
+    from .discovery import discover as discover_template
 
     context, path = _context.get(), Path(template)
     if context is None:

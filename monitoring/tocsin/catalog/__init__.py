@@ -9,7 +9,20 @@ from types import MappingProxyType
 from .entry import ResourceType
 
 # One line a catalog file; a file's TYPES lists its entries.
-_FILES = ("lambda_function",)
+_FILES = (
+    "api_gateway_http_api",
+    "api_gateway_rest_api",
+    "dynamodb_table",
+    "events_rule",
+    "lambda_event_source_mapping",
+    "lambda_function",
+    "rds_instance",
+    "rds_proxy",
+    "s3_bucket",
+    "scheduler_schedule",
+    "sns_topic",
+    "sqs_queue",
+)
 
 
 def _collect() -> Mapping[str, ResourceType]:

@@ -1,0 +1,153 @@
+"""Deploy the committed templates: the routing first, then the alarms of each system, each stack by a change set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ..errors import CloudError, InputError
+from .change_set import create_change_set, discard, execute, remove_stack
+from .committed import Committed
+from .differences import Action, ResourceChange
+from .environments import Environment
+from .preparation import Job, prepare, topic_outputs
+from .session import Cloud
+from .stacks import Readiness, StackEvent, find_stack, readiness, refuse_blocked
+
+
+class Work(StrEnum):
+    """What a deployment does, or did, to a stack."""
+
+    CREATE = "create"
+    RECREATE = "recreate"  # delete what a failed creation left behind, then create
+    UPDATE = "update"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """What a deployment would do to one stack.
+
+    ``source`` is the committed file, ``system`` None for the routing.  ``names`` are the physical names the alarms
+    will carry.  ``unknown`` are parameters whose value only the deployment of the routing tells.
+    """
+
+    stack: str
+    source: str
+    system: str | None
+    work: Work
+    changes: tuple[ResourceChange, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StackOutcome:
+    """What a deployment did to one stack, and the stack's outputs now."""
+
+    stack: str
+    source: str
+    system: str | None
+    work: Work
+    changes: tuple[ResourceChange, ...]
+    outputs: Mapping[str, str]
+
+
+DeployEvent = StackPlan | StackEvent | StackOutcome
+Progress = Callable[[DeployEvent], None]
+
+
+def plan_deployment(
+    environment: Environment,
+    committed: Committed,
+    systems: Sequence[str] = (),
+    *,
+    parameters: Mapping[str, str] = {},
+) -> tuple[StackPlan, ...]:
+    """What ``deploy`` would do, worked out by CloudFormation; nothing is left behind.
+
+    Raises InputError, TemplateError and CloudError as ``deploy`` does.
+    """
+    work = prepare(environment, committed, systems, parameters)
+    routing = find_stack(work.cloud, environment.routing_stack)
+    outputs = routing.outputs if routing is not None and readiness(routing) is Readiness.UPDATE else {}
+    placeholder = work.unknown_topic
+    plans = [plan_stack(work.cloud, work.routing_job(routing))]
+    for template in work.alarms:
+        topics = {name: outputs.get(output, placeholder) for name, output in topic_outputs(template).items()}
+        plans.append(plan_stack(work.cloud, work.alarm_job(template, topics), placeholder))
+    return tuple(plans)
+
+
+def deploy(
+    environment: Environment,
+    committed: Committed,
+    systems: Sequence[str] = (),
+    *,
+    parameters: Mapping[str, str] = {},
+    confirmed: bool = False,
+    progress: Progress = lambda event: None,
+) -> tuple[StackOutcome, ...]:
+    """Make the stacks of ``environment`` what the committed files say; ``systems`` limits it to some.
+
+    ``parameters`` are values for whichever template declares them.  All files and all names are read before anything is
+    changed, and a stack that is as committed is left alone.  ``progress`` hears of the plan, of every step and of
+    the outcome of each stack.  Raises InputError when a protected environment is not ``confirmed``, TemplateError for
+    a committed file that cannot be used, CloudError when AWS refuses or rolls back.
+    """
+    if environment.protected and not confirmed:
+        raise InputError(f"environment {environment.name} is protected: look at the plan, then confirm the deployment")
+    work = prepare(environment, committed, systems, parameters)
+    routing = deploy_stack(work.cloud, work.routing_job(find_stack(work.cloud, environment.routing_stack)), progress)
+    outcomes = [routing]
+    for template in work.alarms:
+        topics: dict[str, str] = {}
+        for name, output in topic_outputs(template).items():
+            if output not in routing.outputs:
+                raise CloudError(f"stack {routing.stack} has no output {output}; look at it in CloudFormation")
+            topics[name] = routing.outputs[output]
+        outcomes.append(deploy_stack(work.cloud, work.alarm_job(template, topics), progress))
+    return tuple(outcomes)
+
+
+def plan_stack(cloud: Cloud, job: Job, placeholder: str | None = None) -> StackPlan:
+    """What would be done to one stack; ``placeholder`` is the value of parameters that are not known yet."""
+    stack = find_stack(cloud, job.request.stack)
+    refuse_blocked(cloud, stack)
+    if readiness(stack) is Readiness.RECREATE:
+        # CloudFormation plans nothing for such a stack; all of the template is to come.
+        changes = tuple(ResourceChange(Action.ADD, name, type_) for name, type_ in job.file.resources.items())
+        work = Work.RECREATE
+    else:
+        change_set = create_change_set(cloud, job.request)
+        discard(cloud, change_set)
+        changes, work = change_set.changes, _work(change_set.unchanged, change_set.creates)
+    unknown = () if placeholder is None else (n for n, v in job.request.parameters.items() if v == placeholder)
+    return StackPlan(job.request.stack, job.file.path, job.system, work, changes, job.names, tuple(sorted(unknown)))
+
+
+def deploy_stack(cloud: Cloud, job: Job, progress: Progress) -> StackOutcome:
+    """Bring one stack about.  Raises CloudError when it cannot be, after it is as it was before."""
+    stack = find_stack(cloud, job.request.stack)
+    refuse_blocked(cloud, stack)
+    recreates = stack is not None and readiness(stack) is Readiness.RECREATE
+    if stack is not None and recreates:
+        remove_stack(cloud, stack, progress)
+    change_set = create_change_set(cloud, job.request)
+    work = Work.RECREATE if recreates else _work(change_set.unchanged, change_set.creates)
+    try:
+        progress(StackPlan(job.request.stack, job.file.path, job.system, work, change_set.changes, job.names))
+    except BaseException:
+        discard(cloud, change_set)
+        raise
+    done = execute(cloud, change_set, progress)
+    outcome = StackOutcome(job.request.stack, job.file.path, job.system, work, change_set.changes, done.outputs)
+    progress(outcome)
+    return outcome
+
+
+def _work(unchanged: bool, creates: bool) -> Work:
+    if unchanged:
+        return Work.NOTHING
+    return Work.CREATE if creates else Work.UPDATE

@@ -1,0 +1,13 @@
+"""An AWS that runs inside this machine: an endpoint for the demonstration and the tests, and nothing the engine knows of.
+
+The base is ministack, pinned to one version and started as a child process on 127.0.0.1; this folder adds what it
+lacks: alarms with metric math and composite alarms evaluated by `tocsin.simulate`, the metrics AWS services publish,
+SNS signatures and confirmations, a real PostgreSQL behind RDS, and a clock that can run fast (see `clock`).
+
+    with embedded(clock_factor=60) as aws:
+        os.environ.update(aws.boto3_environment())
+"""
+
+from .start import Database, EmbeddedAws, embedded
+
+__all__ = ["Database", "EmbeddedAws", "embedded"]

@@ -1,0 +1,48 @@
+"""Run one program for exactly as long as standard input stays open: the program dies with whoever holds the pipe.
+
+``python lifeline.py [--user UID GID] PROGRAM ARGUMENT…``.  The kernel closes the pipe when its holder ends, however it
+ends, so this works alike on Linux and macOS and needs no signal of the parent's.  The program gets SIGINT first
+(PostgreSQL: fast shutdown) and SIGKILL after five seconds.
+
+This file imports nothing of the package, so that it starts in some 20 ms.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+GRACE_SECONDS = 5.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program of ``arguments`` until it ends or standard input closes; its exit code."""
+    options: dict[str, object] = {}
+    if arguments[:1] == ["--user"]:
+        options = {"user": int(arguments[1]), "group": int(arguments[2]), "extra_groups": []}
+        arguments = arguments[3:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    program: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
+        arguments, stdin=subprocess.DEVNULL, start_new_session=True, **options
+    )
+
+    def stop() -> None:
+        program.send_signal(signal.SIGINT)
+        try:
+            program.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            program.kill()
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        stop()
+
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stop, daemon=True).start())
+    threading.Thread(target=watch, daemon=True).start()
+    return program.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

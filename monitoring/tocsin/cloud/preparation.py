@@ -1,0 +1,251 @@
+"""What a deployment must know before it changes anything: files, account, physical names, parameters of each stack."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import CloudError, InputError
+from ..model import nearest
+from .artifacts import refuse_oversize
+from .change_set import StackRequest
+from .committed import (
+    AlarmTemplate,
+    Committed,
+    CommittedTemplate,
+    committed_systems,
+    read_alarm_templates,
+    read_routing,
+)
+from .environments import Environment, FromVariable, Setting
+from .names import resolve_names
+from .session import Cloud, connect
+from .stacks import Readiness, Stack, find_stack, readiness, refuse_blocked
+
+ENVIRONMENT_PARAMETER = "Environment"
+TOPIC_PARAMETERS = ("PageTopicArn", "TicketTopicArn")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One stack to bring about."""
+
+    request: StackRequest
+    file: CommittedTemplate
+    system: str | None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything a deployment needs to know, read before anything is changed."""
+
+    environment: Environment
+    cloud: Cloud
+    account: str
+    routing: CommittedTemplate
+    alarms: tuple[AlarmTemplate, ...]
+    names: Mapping[str, Mapping[str, str]]
+    given: Mapping[str, str]
+
+    def routing_job(self, stack: Stack | None) -> Job:
+        """The routing, given its present stack."""
+        request = stack_request(
+            self.environment,
+            self.routing,
+            self.environment.routing_stack,
+            stack,
+            known={},
+            configured=self.environment.routing_parameters,
+            given=self.given,
+            keeps=True,
+        )
+        return Job(request, self.routing, None)
+
+    def alarm_job(self, template: AlarmTemplate, topics: Mapping[str, str]) -> Job:
+        """The alarms of one system; ``topics`` are the values of its topic parameters."""
+        stacks = self.environment.of(template.system)
+        names = self.names[template.system]
+        request = stack_request(
+            self.environment,
+            template.file,
+            stacks.alarm_stack,
+            find_stack(self.cloud, stacks.alarm_stack),
+            known={**names, **topics},
+            configured=stacks.alarm_parameters,
+            given=self.given,
+            keeps=False,
+        )
+        return Job(request, template.file, template.system, names)
+
+    @property
+    def unknown_topic(self) -> str:
+        """Stands for the ARN of a topic that is not there yet."""
+        return f"arn:aws:sns:{self.cloud.region}:{self.account}:known-once-{self.environment.routing_stack}-is-deployed"
+
+    def refuse_blocked(self) -> None:
+        """Raise what would stop any of the stacks later, before the first is changed."""
+        routing = find_stack(self.cloud, self.environment.routing_stack)
+        refuse_blocked(self.cloud, routing)
+        self.routing_job(routing)
+        for template in self.alarms:
+            refuse_blocked(self.cloud, find_stack(self.cloud, self.environment.of(template.system).alarm_stack))
+            self.alarm_job(template, dict.fromkeys(topic_outputs(template), self.unknown_topic))
+
+
+def stack_request(
+    environment: Environment,
+    file: CommittedTemplate,
+    name: str,
+    present: Stack | None,
+    *,
+    known: Mapping[str, str],
+    configured: Mapping[str, Setting],
+    given: Mapping[str, str],
+    keeps: bool,
+) -> StackRequest:
+    """The stack ``name`` as ``file`` and the values say: first what was ``given``, then ``configured``, then ``known``.
+
+    What nobody states goes back to the template's default, but stays as it is in the ``present`` stack when it is a
+    secret or when ``keeps``.  Raises InputError for a parameter without any value.
+    """
+    before = present.parameters if present is not None and readiness(present) is Readiness.UPDATE else {}
+    values: dict[str, str] = {}
+    kept: set[str] = set()
+    for parameter in file.parameters.values():
+        setting: Setting | None = given.get(parameter.name, configured.get(parameter.name))
+        if isinstance(setting, FromVariable):
+            setting = os.environ.get(setting.variable)
+        if parameter.name == ENVIRONMENT_PARAMETER:
+            values[parameter.name] = environment.name
+        elif setting is not None:
+            values[parameter.name] = setting
+        elif parameter.name in known:
+            values[parameter.name] = known[parameter.name]
+        elif parameter.name in before and (keeps or parameter.secret):
+            kept.add(parameter.name)
+        elif isinstance(variable := configured.get(parameter.name), FromVariable):
+            raise InputError(
+                f"{environment.path}: {environment.name}: {parameter.name} is read from {variable.variable}, "
+                "which is not set; set it for the first deployment"
+            )
+        elif parameter.default is None:
+            raise InputError(
+                f"{file.path}: nothing gives a value for parameter {parameter.name}; "
+                f"state it for environment {environment.name} in {environment.path}"
+            )
+    return StackRequest(
+        stack=name,
+        template=file.text,
+        source=file.path,
+        parameters=values,
+        kept=frozenset(kept),
+        secrets=frozenset(name for name, parameter in file.parameters.items() if parameter.secret),
+        artifacts_bucket=environment.artifacts_bucket,
+    )
+
+
+def prepare(
+    environment: Environment, committed: Committed, systems: Sequence[str], given: Mapping[str, str]
+) -> Prepared:
+    """Read the committed files and the names of what they watch; changes nothing.
+
+    Raises InputError, TemplateError and CloudError.
+    """
+    alarms = read_alarm_templates(committed, systems)
+    routing = read_routing(committed)
+    _refuse_unknown_systems(environment, committed_systems(committed))
+    _refuse_unknown_parameters(environment, routing, alarms, given)
+    _refuse_shared_stacks(environment, alarms)
+    for file in (routing, *(template.file for template in alarms)):
+        refuse_oversize(file.text, file.path, environment.artifacts_bucket)
+    for template in alarms:
+        for output in topic_outputs(template).values():
+            if output not in routing.outputs:
+                raise InputError(
+                    f"{routing.path} has no output {output}, which {template.file.path} needs for its owner "
+                    f"{template.owner}; run `tocsin build` again"
+                )
+    cloud, account = _connect(environment)
+    names = {
+        template.system: resolve_names(cloud, environment.of(template.system).stack, template.names, template.file.path)
+        for template in alarms
+    }
+    prepared = Prepared(environment, cloud, account, routing, alarms, names, given)
+    prepared.refuse_blocked()
+    return prepared
+
+
+def topic_outputs(template: AlarmTemplate) -> Mapping[str, str]:
+    """Topic parameters of the template → outputs of the routing: ``PaymentsPageTopicArn`` for owner ``payments``."""
+    owner = "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", template.owner))
+    return {name: f"{owner}{name}" for name in TOPIC_PARAMETERS if name in template.file.parameters}
+
+
+def _refuse_unknown_systems(environment: Environment, known: Iterable[str]) -> None:
+    for system in environment.systems:
+        if system not in known:
+            raise InputError(
+                f"{environment.path}: {environment.name}.{system}: no such system; {nearest(system, known)}"
+            )
+
+
+def _refuse_unknown_parameters(
+    environment: Environment, routing: CommittedTemplate, alarms: Sequence[AlarmTemplate], given: Mapping[str, str]
+) -> None:
+    where = f"{environment.path}: {environment.name}"
+    stated = [(f"{where}.routing", environment.routing_parameters, routing)]
+    for template in alarms:
+        alarms_where = f"{where}.{template.system}.alarms"
+        stated.append((alarms_where, environment.of(template.system).alarm_parameters, template.file))
+    for key, parameters, file in stated:
+        refuse_unknown_keys(key, parameters, file)
+    declared = {name for file in (routing, *(template.file for template in alarms)) for name in file.parameters}
+    for name in given:
+        if name not in declared:
+            raise InputError(f"no template has a parameter {name!r}; {nearest(name, declared)}")
+
+
+def refuse_unknown_keys(where: str, parameters: Iterable[str], file: CommittedTemplate) -> None:
+    """Raise InputError for a key under ``where`` that is no parameter of the template."""
+    for name in parameters:
+        if name not in file.parameters:
+            raise InputError(f"{where}.{name}: {file.path} has no such parameter; {nearest(name, file.parameters)}")
+
+
+def _refuse_shared_stacks(environment: Environment, alarms: Sequence[AlarmTemplate]) -> None:
+    """One stack would undo the other's changes.  Two systems may watch the same stack."""
+    watched = {environment.of(template.system).stack: f"watched by {template.system}" for template in alarms}
+    used = {environment.routing_stack: "that of the routing"}
+    for name in watched.keys() & used.keys():
+        raise InputError(f"{environment.path}: stack {name} is {used[name]}, but also {watched[name]}; rename one")
+    used |= watched
+    for template in alarms:
+        name = environment.of(template.system).alarm_stack
+        if name in used:
+            raise InputError(
+                f"{environment.path}: stack {name} is {used[name]}, but also the alarm stack of {template.system}; "
+                "rename one"
+            )
+        used[name] = f"the alarm stack of {template.system}"
+
+
+def connect_to(environment: Environment) -> Cloud:
+    """A connection to the account and region of an environment.
+
+    Raises CloudError when nothing answers or the credentials belong to another account.
+    """
+    return _connect(environment)[0]
+
+
+def _connect(environment: Environment) -> tuple[Cloud, str]:
+    cloud = connect(environment.region, profile=environment.profile, endpoint_url=environment.endpoint_url)
+    account = cloud.account()
+    if environment.account is not None and account != environment.account:
+        raise CloudError(
+            f"environment {environment.name} is account {environment.account}, but the credentials are of {account}; "
+            f"use others, or mend {environment.path}"
+        )
+    return cloud, account

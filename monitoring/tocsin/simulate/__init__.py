@@ -1,0 +1,1 @@
+"""Evaluates rendered alarms over metric series with CloudWatch's own rules, offline."""

@@ -1,0 +1,215 @@
+"""Reads files of metric series: JSON, as an array or one object per line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..alarm import Metric
+from ..errors import SimulationError
+from .statistics import StatisticSet, parse_statistic
+
+_FORMS = ("Values", "StatisticSets", "Samples")
+_KEYS = frozenset({"Namespace", "MetricName", "Dimensions", "Period", "Start", "Unit", "Statistic", *_FORMS})
+_SET_KEYS = ("SampleCount", "Sum", "Minimum", "Maximum")
+# Whole arrays are read at once; beyond this, one object per line is read a line at a time.
+_MAX_ARRAY_BYTES = 512 * 1024 * 1024
+_MAX_SECONDS = 253_402_300_800  # the year 10000, where datetime ends
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Data of one metric for consecutive periods (seconds) from ``start``, in exactly one of three forms.
+
+    ``values``: one number per period, NaN or None where there is none.  ``statistic`` says that they are that
+    statistic and no other; without it each counts as one sample.  ``where`` names the place in a file.
+    """
+
+    metric: Metric
+    start: datetime
+    period: int
+    values: Sequence[float | None] | None = None
+    statistic_sets: Sequence[StatisticSet | None] | None = None
+    samples: Sequence[Sequence[float] | None] | None = None
+    unit: str | None = None
+    statistic: str | None = None
+    where: str = ""
+
+    def __len__(self) -> int:
+        return max(len(one) for one in (self.values, self.statistic_sets, self.samples, ()) if one is not None)
+
+    def rows(self, start: int) -> Iterator[tuple[int, float, float, float, float]]:
+        """Time, count, sum, minimum and maximum of each statistic set or sample; ``start`` in seconds."""
+        for index, one in enumerate(self.statistic_sets or ()):
+            if one is not None:
+                yield start + index * self.period, one.sample_count, one.sum, one.minimum, one.maximum
+        for index, values in enumerate(self.samples or ()):
+            for value in values or ():
+                yield start + index * self.period, 1.0, value, value, value
+
+
+def read_series(path: Path) -> Iterator[Series]:
+    """Every series of a file, in order.  Raises SimulationError with file and position."""
+    try:
+        size = path.stat().st_size
+        with path.open(encoding="utf-8-sig") as file:
+            first = file.read(1)
+            while first and first.isspace():
+                first = file.read(1)
+            file.seek(0)
+            if not first:
+                raise SimulationError(f"{path}: holds no series")
+            if first != "[":
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield _series(_parse(line, f"{path}:{number}", number), f"{path}:{number}")
+                return
+            if size > _MAX_ARRAY_BYTES:
+                raise SimulationError(
+                    f"{path}: a JSON array of {size // 1024**2} MiB is too large to read at once; "
+                    "write one object per line"
+                )
+            for index, record in enumerate(_parse(file.read(), str(path), None)):
+                yield _series(record, f"{path}: series {index + 1}")
+    except FileNotFoundError:
+        raise SimulationError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise SimulationError(f"{path}: is not UTF-8 text") from None
+    except OSError as error:
+        raise SimulationError(f"{path}: {error.strerror}") from None
+
+
+def _parse(text: str, where: str, line: int | None) -> Any:
+    def refuse(name: str) -> NoReturn:
+        raise SimulationError(f"{where}: {name} is no value of a metric; write null for missing data")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        place = f"{where}:{error.colno}" if line is not None else f"{where}:{error.lineno}:{error.colno}"
+        raise SimulationError(
+            f"{place}: not JSON: {error.msg}; a file holds one array or one object per line"
+        ) from None
+    except RecursionError:
+        raise SimulationError(f"{where}: nested too deeply for a series") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise SimulationError(f"{where}: {error}") from None
+
+
+def _series(record: Any, where: str) -> Series:
+    if not isinstance(record, dict):
+        raise SimulationError(f"{where}: a series is an object, got {_shown(record)}")
+    if unknown := sorted(set(record) - _KEYS):
+        raise SimulationError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
+    forms = [form for form in _FORMS if form in record]
+    if len(forms) != 1:
+        raise SimulationError(f"{where}: give exactly one of Values, StatisticSets and Samples")
+    metric = Metric(_text(record, "Namespace", where), _text(record, "MetricName", where), _dimensions(record, where))
+    period = _period(record, where)
+    start = _start(record, period, where)
+    data = record[forms[0]]
+    if not isinstance(data, list):
+        raise SimulationError(f"{where}: {forms[0]} is a list, got {_shown(data)}")
+    if start.timestamp() + period * len(data) > _MAX_SECONDS:
+        raise SimulationError(f"{where}: the series ends after the year 9999; Start or Period is in the wrong unit")
+    unit = _text(record, "Unit", where) if "Unit" in record else None
+    statistic = _statistic(record, forms[0], where)
+    if forms[0] == "Values":
+        _numbers(data, f"{where}: Values", None)
+        return Series(metric, start, period, values=data, unit=unit, statistic=statistic, where=where)
+    if forms[0] == "StatisticSets":
+        sets = tuple(_statistic_set(one, f"{where}: StatisticSets[{i}]") for i, one in enumerate(data))
+        return Series(metric, start, period, statistic_sets=sets, unit=unit, where=where)
+    for index, values in enumerate(data):
+        if values is not None and not isinstance(values, list):
+            raise SimulationError(f"{where}: Samples[{index}] is a list of values or null, got {_shown(values)}")
+        _numbers(values or [], f"{where}: Samples[{index}]", "a sample")
+    return Series(metric, start, period, samples=data, unit=unit, where=where)
+
+
+def _text(record: Mapping[str, Any], key: str, where: str) -> str:
+    value = record.get(key)
+    if not isinstance(value, str) or not value:
+        raise SimulationError(f"{where}: {key} is missing or not text")
+    return value
+
+
+def _dimensions(record: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
+    value = record.get("Dimensions", {})
+    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+        raise SimulationError(f'{where}: Dimensions is an object of texts such as {{"QueueName": "orders"}}')
+    return tuple(value.items())
+
+
+def _period(record: Mapping[str, Any], where: str) -> int:
+    value = record.get("Period")
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0 or (value % 60 and 60 % value):
+        raise SimulationError(f"{where}: Period is a number of seconds that divides 60 or is a multiple of it")
+    return value
+
+
+def _start(record: Mapping[str, Any], period: int, where: str) -> datetime:
+    text = _text(record, "Start", where)
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError:
+        raise SimulationError(f'{where}: Start {text!r} is no time; write it as "2026-01-01T00:00:00Z"') from None
+    if start.tzinfo is None:
+        raise SimulationError(f"{where}: Start {text!r} has no time zone; end it with Z for UTC")
+    unit = min(period, 60)
+    if start.microsecond or start.timestamp() % unit:
+        raise SimulationError(f"{where}: Start {text!r} is not on a boundary of {unit} s")
+    return start
+
+
+def _statistic(record: Mapping[str, Any], form: str, where: str) -> str | None:
+    if "Statistic" not in record:
+        return None
+    if form != "Values":
+        raise SimulationError(f"{where}: Statistic belongs to Values; {form} yield every statistic they can")
+    name = _text(record, "Statistic", where)
+    try:
+        parse_statistic(name)
+    except SimulationError as error:
+        raise SimulationError(f"{where}: {error}") from None
+    return name
+
+
+def _numbers(values: list[Any], where: str, what: str | None) -> None:
+    """Refuse anything but finite numbers, and null unless ``what`` names something that cannot be missing."""
+    allowed = {int, float} if what else {int, float, type(None)}
+    if set(map(type, values)) <= allowed:
+        try:
+            if all(math.isfinite(value) for value in values if value is not None):
+                return
+        except OverflowError:
+            pass
+    for index, value in enumerate(values):
+        if type(value) not in allowed:
+            hint = f"{what} is a number" if what else "a value is a number, or null where it is missing"
+            raise SimulationError(f"{where}[{index}]: {hint}, got {_shown(value)}")
+        if value is not None and abs(value) > 1.7e308:
+            raise SimulationError(f"{where}[{index}]: {_shown(value)} is beyond what a metric can hold")
+
+
+def _statistic_set(value: Any, where: str) -> StatisticSet | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or set(value) != set(_SET_KEYS):
+        raise SimulationError(f"{where}: a statistic set has exactly SampleCount, Sum, Minimum and Maximum")
+    numbers = [value[key] for key in _SET_KEYS]
+    _numbers(numbers, where, "each of its four")
+    try:
+        return StatisticSet(*map(float, numbers))
+    except SimulationError as error:
+        raise SimulationError(f"{where}: {error}") from None
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str) if not isinstance(value, int) else str(value)[:40]
+    return text if len(text) <= 40 else text[:39] + "…"
