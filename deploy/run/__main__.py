@@ -1,0 +1,110 @@
+"""``make run``: both reference systems on an embedded AWS, broken and mended, with the page that follows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from contextlib import ExitStack
+
+from deploy.run.oncall import oncall
+from deploy.run.stage import ROOT, describe_environment, in_environment, set_up_alarms, set_up_systems
+from deploy.run.story import USERS, Scene, a_days_work, a_poisoned_message, alarm_states, the_reader_fails
+from deploy.run.timeline import lines
+from deploy.run.traffic import Traffic
+from tocsin.cloud.embedded import EmbeddedAws, embedded
+from tocsin.cloud.preparation import connect_to
+from tocsin.declarations import load_systems
+from tocsin.errors import TocsinError
+from tocsin.plan import plan
+from tocsin.project import find_project
+from tocsin.workspace import generate, write
+
+CLOCK_FACTOR = 60
+
+
+class Progress:
+    """Prints each step with the real seconds since the start."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line."""
+        print(f"[{time.monotonic() - self._started:5.1f} s] {text}", flush=True)
+
+
+def main() -> int:
+    """Run the story.  Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="make run", description="Both reference systems on this machine: traffic, a fault, a page, its end."
+    )
+    parser.add_argument("--keep", action="store_true", help="leave everything up at the end and say how to reach it")
+    options = parser.parse_args()
+    try:
+        run(keep=options.keep)
+    except TocsinError as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; nothing is left running", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(*, keep: bool) -> None:
+    """Everything, from an empty machine to the end of the page.  Raises TocsinError."""
+    progress = Progress()
+    say = progress.say
+    with ExitStack() as up:
+        pager = up.enter_context(oncall())
+        aws = up.enter_context(embedded(clock_factor=CLOCK_FACTOR))
+        pager.certificates_from = aws.endpoint
+        say(f"embedded AWS is up at {aws.endpoint}; its clock runs {CLOCK_FACTOR} times as fast: a second is a minute")
+        up.enter_context(in_environment(aws.boto3_environment()))
+        environment = describe_environment(aws, pager)
+        stage = set_up_systems(aws, environment)
+        say(f"reference systems deployed from deploy/: {', '.join(sorted(stage.outputs))}")
+
+        project = find_project(ROOT)
+        systems = load_systems(project.root, project.systems)
+        plans = [plan(system, project.settings) for system in systems]
+        files = generate(plans, project)
+        written = write(project.root, files, (project.alarms, project.dashboards))
+        alarms = sum(len(one.alarms) for one in plans)
+        say(
+            f"templates read, {alarms} alarms planned; {len(files)} files generated, "
+            f"{len(written.written) or 'none'} of them differed from what is committed"
+        )
+        outcomes = set_up_alarms(environment)
+        say(f"deployed by change sets: {', '.join(outcome.stack for outcome in outcomes)}")
+
+        (slo,) = (slo for system in systems for slo in system.slos if slo.name == "api-availability")
+        scene = Scene(stage, pager, connect_to(environment), environment, slo, say)
+        a_days_work(scene)
+        with Traffic(stage, USERS) as traffic:
+            say("users read their notifications; waiting for 20 minutes of good service")
+            faults = [the_reader_fails(scene, traffic), a_poisoned_message(scene)]
+        states = alarm_states(scene)
+        say(f"alarms now: {', '.join(f'{count} {state.value}' for state, count in states.items() if count)}")
+        print(f"\n{'─' * 100}\nWhat happened, by the clock of the embedded AWS\n")
+        for fault in faults:
+            print("\n".join(lines(fault)) + "\n")
+        if pager.refused:
+            print(f"refused by the on-call endpoint: {'; '.join(pager.refused)}\n")
+        if left := pager.open_alerts():
+            print(f"still open: {', '.join(left)}\n")
+        if keep:
+            _keep(aws, stage.api_url.format(user=USERS[0]), pager.url("alerts"))
+
+
+def _keep(aws: EmbeddedAws, api: str, alerts: str) -> None:
+    environment = "\n".join(f"  export {name}={value}" for name, value in aws.boto3_environment().items())
+    print(f"Everything is still up.\n\n{environment}\n  aws cloudwatch describe-alarms --state-value ALARM\n")
+    print(f"  the API    {api}\n  alerts     {alerts}\n\nCtrl-C stops it.", flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
