@@ -55,12 +55,16 @@ class OnCall:
         """The address for the notifications of one severity."""
         return f"http://127.0.0.1:{self.port}/{severity}"
 
-    def wait_for(self, alarm: str, state: str, seconds: float) -> Told | None:
-        """The first notification of that alarm and state, waiting up to real ``seconds``; None if none came."""
+    def wait_for(self, alarm: str, state: str, after: datetime, seconds: float) -> Told | None:
+        """The first notification that the alarm entered ``state`` at ``after`` or later; None if none comes in real ``seconds``."""
         found: list[Told] = []
 
         def arrived() -> bool:
-            found.extend(told for told in self.received if (told.alarm, told.state) == (alarm, state))
+            found.extend(
+                told
+                for told in self.received
+                if (told.alarm, told.state) == (alarm, state) and told.changed_at >= after
+            )
             return bool(found)
 
         with self._changed:

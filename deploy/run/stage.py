@@ -113,15 +113,15 @@ class Stage:
             self.client("secretsmanager").get_secret_value(SecretId=outputs["DatabaseSecretArn"])["SecretString"]
         )
         database = self.aws.postgres
-        with pg8000.native.Connection(
+        with pg8000.native.Connection(  # type: ignore[no-untyped-call]
             secret["username"],
             password=secret["password"],
             host=database.host,
             port=database.port,
-            database=outputs["DatabaseName"],
+            database=database.name,
         ) as connection:
             try:
-                query = f"SELECT count(*) FROM {pg8000.native.identifier(table)}"  # noqa: S608 (a quoted identifier)
+                query = f"SELECT count(*) FROM {pg8000.native.identifier(table)}"  # type: ignore[no-untyped-call]  # noqa: S608 (a quoted identifier)
                 return int(connection.run(query)[0][0])
             except pg8000.exceptions.DatabaseError:
                 return 0

@@ -29,6 +29,13 @@ DEAD_LETTERS = f"{NAME}-notification-GenerateMessageDeadLetters-sqs-dead-letter-
 LEAD_IN = timedelta(minutes=20)
 PATIENCE_SECONDS = 90.0
 
+_WINDOWS = {
+    "burn-1h-short": "5 minutes",
+    "burn-1h-long": "hour",
+    "burn-6h-short": "30 minutes",
+    "burn-6h-long": "6 hours",
+}
+
 Say = Callable[[str], None]
 
 AIRLINES = b"carrier,name\nAA,American Airlines Inc.\nB6,JetBlue Airways\nUA,United Air Lines Inc.\n"
@@ -79,22 +86,27 @@ def the_reader_fails(scene: Scene, traffic: Traffic) -> Fault:
     broken = stage.aws.now()
     stage.break_reader()
     scene.say("GetNotifications points at a table that does not exist; users get errors")
-    page = _told(pager, PAGE, "ALARM", "no page arrived")
+    page = _told(pager, PAGE, "ALARM", broken, "no page arrived")
     arrived = stage.aws.now()
-    scene.say(f"page received, {spoken(arrived - broken)} after the fault")
+    felt = traffic.first_failure or broken
+    scene.say(f"page received, {spoken(arrived - felt)} after the first user got an error")
     suppressed = any(told.alarm.endswith(f"{SLO}-ticket") and told.state == "ALARM" for told in pager.received)
     stage.mend_reader()
     mended = stage.aws.now()
     scene.say("GetNotifications mended; waiting for the windows to clear")
-    closed = _told(pager, PAGE, "OK", "the page did not close")
+    closed = _told(pager, PAGE, "OK", mended, "the page did not close")
     scene.say(f"page closed, {spoken(stage.aws.now() - mended)} after the fault was mended")
     reading = tiers(scene.slo)[0]
     first = _first_breach(scene, broken)
-    full, young = expected_delay(tuple(t for t in reading if t.severity is Severity.PAGE), broken - traffic.started)
+    full, young = expected_delay(tuple(t for t in reading if t.severity is Severity.PAGE), felt - traffic.started)
     moments = [
-        Moment(broken, "fault: GetNotifications answers with errors"),
-        *([Moment(traffic.first_failure, "first user gets an error")] if traffic.first_failure else []),
-        *([Moment(first, "first bad datapoint: the minute that begins here has 5XXError above 0")] if first else []),
+        Moment(broken, "fault: a deployment points GetNotifications at a table that does not exist"),
+        Moment(felt, "first user gets an error"),
+        *(
+            [Moment(first + timedelta(minutes=1), f"first bad datapoint: 5XXError of the minute from {first:%H:%M}")]
+            if first
+            else []
+        ),
         *_window_alarms(scene, broken, page.changed_at),
         Moment(page.changed_at, f"composite alarm {PAGE} in ALARM"),
         Moment(arrived, "page received by the on-call endpoint, signature verified"),
@@ -104,9 +116,9 @@ def the_reader_fails(scene: Scene, traffic: Traffic) -> Fault:
     return Fault(
         title="1  The API fails, and somebody is woken",
         moments=_in_order(moments),
-        detected=page.changed_at - broken,
+        detected=page.changed_at - felt,
         theory=(
-            f"(theory: {spoken(young)} after {spoken(broken - traffic.started)} of traffic, {spoken(full)} once windows "
+            f"(theory: {spoken(young)} after {spoken(felt - traffic.started)} of good service, {spoken(full)} once windows "
             "are full; then up to a minute until CloudWatch evaluates)"
         ),
         budget=_budget(scene.slo, traffic, "and the ticket was held back while it paged" if not suppressed else ""),
@@ -127,11 +139,11 @@ def a_poisoned_message(scene: Scene) -> Fault:
     until(lambda: stage.dead_letters() > 0, "the message is not dead-lettered")
     dead = stage.aws.now()
     scene.say("MessageGenerator failed three times; the message is dead-lettered")
-    ticket = _told(pager, DEAD_LETTERS, "ALARM", "no ticket arrived")
-    scene.say(f"ticket received, {spoken(ticket.changed_at - dead)} after the message was dead-lettered")
+    ticket = _told(pager, DEAD_LETTERS, "ALARM", sent, "no ticket arrived")
+    scene.say(f"ticket received, {spoken(ticket.changed_at - sent)} after the message was queued")
     stage.clear_dead_letters()
     cleared = stage.aws.now()
-    closed = _told(pager, DEAD_LETTERS, "OK", "the ticket did not close")
+    closed = _told(pager, DEAD_LETTERS, "OK", cleared, "the ticket did not close")
     scene.say("dead-letter queue cleared as its runbook says; ticket closed")
     return Fault(
         title="2  A poisoned message, and a ticket",
@@ -144,8 +156,8 @@ def a_poisoned_message(scene: Scene) -> Fault:
                 Moment(closed.changed_at, "alarm OK, ticket closed"),
             ]
         ),
-        detected=ticket.changed_at - dead,
-        theory="(theory: one datapoint of one minute, then up to a minute until CloudWatch evaluates)",
+        detected=ticket.changed_at - sent,
+        theory="(theory: three receives, six seconds of real time each, then one datapoint of a minute)",
         budget="not an SLO alarm; generation-completeness counts it until the queue is empty",
         look={
             "dashboard": "dashboards/notification.json",
@@ -160,8 +172,8 @@ def alarm_states(scene: Scene) -> dict[AlarmState, int]:
     return {state: states.count(state) for state in AlarmState}
 
 
-def _told(pager: OnCall, alarm: str, state: str, otherwise: str) -> Told:
-    told = pager.wait_for(alarm, state, PATIENCE_SECONDS)
+def _told(pager: OnCall, alarm: str, state: str, after: datetime, otherwise: str) -> Told:
+    told = pager.wait_for(alarm, state, after, PATIENCE_SECONDS)
     if told is None:
         raise CloudError(f"waited {PATIENCE_SECONDS:.0f} s, but {otherwise}; see the log of the embedded AWS")
     return told
@@ -180,12 +192,13 @@ def _api_name(scene: Scene) -> str:
     return str(scene.stage.client("apigateway").get_rest_api(restApiId=api)["name"])
 
 
-def _window_alarms(scene: Scene, start: datetime, end: datetime) -> list[Moment]:
+def _window_alarms(scene: Scene, start: datetime, page: datetime) -> list[Moment]:
+    """The window alarms that had turned when the composite did, by its own history."""
     found = []
-    for window, label in (("burn-1h-short", "5 min"), ("burn-1h-long", "1 h")):
+    for window, label in _WINDOWS.items():
         name = f"{NAME}-notification-{SLO}-{window}"
-        for change in read_history(scene.cloud, name, start, end + timedelta(minutes=1)):
-            if change.after is AlarmState.ALARM:
+        for change in read_history(scene.cloud, name, start, page + timedelta(minutes=1)):
+            if change.after is AlarmState.ALARM and change.at <= page:
                 found.append(Moment(change.at, f"alarm {window} in ALARM: the last {label} burn too fast"))
                 break
     return found

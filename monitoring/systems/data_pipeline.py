@@ -6,7 +6,9 @@ from pathlib import Path
 from tocsin import System, availability, discover, latency
 
 # Thresholds are shares of what the database and the loader have in production.
-production = tomllib.loads(Path(__file__).parents[2].joinpath("deploy", "environments.toml").read_text(encoding="utf-8"))["prod"]["data_pipeline"]
+production = tomllib.loads(
+    Path(__file__).parents[2].joinpath("deploy", "environments.toml").read_text(encoding="utf-8")
+)["prod"]["data_pipeline"]
 stack = discover("deploy/data_pipeline/template.yaml", {name: str(value).lower() for name, value in production.items()})
 
 system = System(

@@ -44,7 +44,8 @@ system = System(
             name="generation-completeness",
             objective="99.9%",
             window="28d",
-            because="A dead-lettered message is a notification that none of its users gets.",
+            minimum_bad_events=2,
+            because="A dead-lettered message is a notification that none of its users gets; a single one can wait for a ticket.",
         ),
     ],
 )

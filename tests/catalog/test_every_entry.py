@@ -205,6 +205,17 @@ def test_a_statistic_fits_the_metric_and_the_direction(
 
 
 @EACH_CONDITION
+def test_a_threshold_can_be_reached(
+    resource: Resource, entry: ResourceType, kind: AlarmKind, condition: Condition
+) -> None:
+    (first, *others) = _stats(condition)
+    highest = _published(entry, first.metric).highest
+    most = highest(resource) if highest and not others else None
+    if most is not None and condition.comparison is Comparison.GREATER and first.statistic != "Sum":
+        assert condition.threshold < most
+
+
+@EACH_CONDITION
 def test_a_condition_is_one_that_cloudwatch_takes(
     resource: Resource, entry: ResourceType, kind: AlarmKind, condition: Condition
 ) -> None:

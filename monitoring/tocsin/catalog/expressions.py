@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..alarm import Comparison, Metric, MetricQuery, MetricStat, TreatMissingData, single
 from ..model import Resource
 from ..units import format_number
@@ -14,9 +16,10 @@ def number(resource: Resource, name: str, default: float | None = None) -> float
     if value is None or isinstance(value, bool):
         return None
     try:
-        return float(str(value))
+        found = float(str(value))
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
 
 
 def share(

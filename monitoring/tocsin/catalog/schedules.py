@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from functools import lru_cache
@@ -75,7 +74,7 @@ def _longest_cron_gap(
 
 
 def _length(year: int, month: int) -> int:
-    return monthrange(year, month)[1]
+    return (date(year + month // 12, month % 12 + 1, 1) - date(year, month, 1)).days
 
 
 def _values(field: str, low: int, high: int, names: dict[str, int] | None = None) -> set[int]:

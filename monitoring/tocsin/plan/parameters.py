@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..alarm import Alarm
 from ..catalog import CATALOG
-from ..catalog.entry import parameter_name
+from ..catalog.entry import NameSource, parameter_name
 from ..errors import PlanError
 from ..model import System
 from .decisions import NameParameter, PlannedAlarm
@@ -33,16 +33,17 @@ def name_parameters(system: System, alarms: Iterable[PlannedAlarm]) -> tuple[Nam
     found = []
     for logical_id, resource in sorted(resources.items()):
         name = parameter_name(logical_id)
-        entry = CATALOG.get(resource.type)
-        if name in used and entry is not None:
+        if name in used:
+            # A name may also belong to what the catalog does not know, such as an event bus: its physical id is its name.
+            entry = CATALOG.get(resource.type)
             found.append(
                 NameParameter(
                     name=name,
                     logical_id=logical_id,
                     type=resource.type,
-                    source=entry.name_source,
+                    source=entry.name_source if entry else NameSource.PHYSICAL_ID,
                     default=resource.name,
-                    description=f"Name of the {entry.title} {logical_id}",
+                    description=f"Name of the {entry.title if entry else resource.type} {logical_id}",
                 )
             )
     missing = used - {parameter.name for parameter in found}
