@@ -21,6 +21,7 @@ check: $(STAMP)
 	$(BIN)/python -m deploy.render --check
 	$(BIN)/tocsin check
 	$(BIN)/python -m docs.reference --check
+	$(BIN)/python -m docs.picture --check
 
 format: $(STAMP)
 	$(BIN)/ruff check --quiet --fix .
@@ -28,6 +29,7 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m docs.reference
+	$(BIN)/python -m docs.picture
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
