@@ -115,7 +115,11 @@ def cpu_credits(instance: Resource) -> Result:
         because = f"{known.class_name} bursts on without credits, and AWS charges for each; within one hour"
         return (above(metric(instance, "CPUSurplusCreditsCharged"), "Maximum", 0, because, period=3600),)
     most = known.hardware.most_credits
-    because = percent_of(10, most, "credits", f"the most that {known.class_name} can save") + ", for 15 minutes"
+    because = (
+        "less than "
+        + percent_of(10, most, "credits", f"the most that {known.class_name} can save")
+        + " is left, for 15 minutes"
+    )
     balance = metric(instance, "CPUCreditBalance")
     return (below(balance, "Average", most * 0.1, because, period=300, evaluation_periods=3),)
 
@@ -157,7 +161,7 @@ def storage(instance: Resource) -> Result:
     else:
         part, minutes = 5, 30
         after = ", for 30 minutes: autoscaling acts at 10 %, so it has reached its maximum or is in its six-hour pause"
-    because = percent_of(part, allocated, "GiB", "the allocated storage") + " is free" + after
+    because = "less than " + percent_of(part, allocated, "GiB", "the allocated storage") + " is free" + after
     free = metric(instance, "FreeStorageSpace")
     return (below(free, "Minimum", allocated * GIB * part / 100, because, evaluation_periods=minutes),)
 
@@ -179,7 +183,9 @@ def memory(instance: Resource) -> Result:
     if known.engine is not None and "sqlserver" in known.engine:
         return Inapplicable("SQL Server takes nearly all memory by design, so free memory says nothing")
     total = known.hardware.memory
-    because = percent_of(5, total, "GiB", f"the memory of {known.class_name}") + " is free, for 15 minutes"
+    because = (
+        "less than " + percent_of(5, total, "GiB", f"the memory of {known.class_name}") + " is free, for 15 minutes"
+    )
     free = metric(instance, "FreeableMemory")
     return (below(free, "Average", total * GIB * 0.05, because, evaluation_periods=15),)
 
@@ -223,11 +229,13 @@ def burst_balance(instance: Resource) -> Result:
     found = []
     if known.hardware is not None and known.hardware.ebs_bursts:
         found += [
-            (name, suffix, f"10 % of the {what} credits of {known.class_name} is left, for 15 minutes")
+            (name, suffix, f"less than 10 % of the {what} credits of {known.class_name} is left, for 15 minutes")
             for name, suffix, what in (("EBSIOBalance%", "Io", "I/O"), ("EBSByteBalance%", "Throughput", "throughput"))
         ]
     if _text(instance, "StorageType") == "gp2" and allocated and allocated < 1000:
-        because = f"10 % of the credits of the gp2 volume ({format_number(allocated)} GiB) is left, for 15 minutes"
+        because = (
+            f"less than 10 % of the credits of the gp2 volume ({format_number(allocated)} GiB) is left, for 15 minutes"
+        )
         found.append(("BurstBalance", "Volume", because))
     if found:
         return tuple(

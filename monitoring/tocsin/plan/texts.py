@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from hashlib import sha256
 
 from ..alarm import Actions
 from ..model import Severity, System
@@ -41,8 +42,9 @@ def description(
 
 
 def dashboard_uid(system: str) -> str:
-    """The stable id of a system's dashboard; Grafana allows 40 characters."""
-    return f"tocsin-{system}"[:40]
+    """The stable id of a system's dashboard.  Grafana allows 40 characters; a longer one ends in a digest instead."""
+    uid = f"tocsin-{system}"
+    return uid if len(uid) <= 40 else f"{uid[:31]}-{sha256(system.encode()).hexdigest()[:8]}"
 
 
 _WORD = re.compile(r"[A-Za-z0-9]+")

@@ -35,6 +35,7 @@ _IN_RULE = re.compile(r'ALARM\("([^"]+)"\)')
 
 #: More rows than this in one panel cannot be read, and 100 alarms stay well under CloudWatch's 500 queries a call.
 _ROWS = 100
+_HIGHEST = 14
 # A heartbeat's hundreds of datapoints are each "nothing ran"; only all of them together mean something, and the tile
 # "successful runs" says that.
 _MOST_DATAPOINTS = 60
@@ -60,14 +61,17 @@ def ticket_alarms(plan: Plan) -> tuple[PlannedAlarm, ...]:
     return tuple(planned for planned in plan.alarms if _drawable(planned) and planned.severity is Severity.TICKET)
 
 
-def page_block(plan: Plan, alarms: Sequence[PlannedAlarm], width: int, height: int) -> Block:
-    """The state timeline of what pages."""
+def page_blocks(plan: Plan, alarms: Sequence[PlannedAlarm], width: int, height: int) -> list[Block]:
+    """The state timelines of what pages, as many as are needed."""
     description = (
         "The paging alarms' own conditions, drawn again from their metrics. For a promise somebody is paged while "
         "both windows of a pair are red: the long one says that it matters, the short one that it is still going on. "
         "CloudWatch's windows slide, the bars here begin at full periods, so they may differ by one period."
     )
-    return _timeline(plan, "Would it page?", "pages", description, alarms, width, height)
+    return [
+        _timeline(plan, f"Would it page?{number}", f"pages{number}", description, chunk, width, height)
+        for number, chunk in _chunks(alarms)
+    ]
 
 
 def ticket_blocks(plan: Plan, alarms: Sequence[PlannedAlarm]) -> list[Block]:
@@ -76,14 +80,26 @@ def ticket_blocks(plan: Plan, alarms: Sequence[PlannedAlarm]) -> list[Block]:
         "The ticket alarms' own conditions, drawn again from their metrics. Red is a state of ALARM; orange a datapoint "
         "that breaches where the alarm needs several (2 of 3). A bar that starts with the trouble names its cause."
     )
-    blocks: list[Block] = []
-    for start in range(0, len(alarms), _ROWS):
-        chunk = alarms[start : start + _ROWS]
-        number = f" ({start // _ROWS + 1})" if len(alarms) > _ROWS else ""
-        height = max(4, min(14, 3 + len(chunk)))
-        key = f"tickets{number}"
-        blocks.append(_timeline(plan, f"Which causes are in alarm?{number}", key, description, chunk, 24, height))
-    return blocks
+    return [
+        _timeline(
+            plan,
+            f"Which causes are in alarm?{number}",
+            f"tickets{number}",
+            description,
+            chunk,
+            24,
+            max(4, min(_HIGHEST, 3 + len(chunk))),
+        )
+        for number, chunk in _chunks(alarms)
+    ]
+
+
+def _chunks(alarms: Sequence[PlannedAlarm]) -> list[tuple[str, Sequence[PlannedAlarm]]]:
+    """The alarms of each timeline, with its number where there are several."""
+    return [
+        (f" ({start // _ROWS + 1})" if len(alarms) > _ROWS else "", alarms[start : start + _ROWS])
+        for start in range(0, len(alarms), _ROWS)
+    ]
 
 
 def _drawable(planned: PlannedAlarm) -> bool:

@@ -7,12 +7,16 @@ this package without passing here.
 
 from __future__ import annotations
 
+from functools import cache
 from json.encoder import encode_basestring
 from typing import Any
+
+from .targets import DATASOURCE, MetricsTarget
 
 #: What Grafana 11.6 writes itself; 42 is the last of the classic format.
 SCHEMA_VERSION = 41
 
+_CONSTANTS: dict[Any, str] = {None: "null", True: "true", False: "false"}
 _DASHBOARD_KEYS = frozenset({"__inputs", "gnetId", "hideControls", "id", "rows", "sharedCrosshair", "style", "version"})
 _PANEL_KEYS = frozenset(
     {
@@ -59,6 +63,11 @@ def _plain(value: Any) -> Any:
 
     A null inside a list of numbers or in a threshold's first ``value`` is data and stays.
     """
+    kind = type(value)
+    if kind is str or kind is int or kind is bool:
+        return value
+    if kind is MetricsTarget:
+        return value.to_json_data()  # plain already, and most of a dashboard
     if hasattr(value, "to_json_data"):
         value = value.to_json_data()
     if isinstance(value, dict):
@@ -75,47 +84,40 @@ def _plain(value: Any) -> Any:
 def to_json(dashboard: dict[str, Any]) -> str:
     """The file's text: keys sorted, two spaces, a newline at the end; the same bytes for the same dashboard.
 
-    Equal to ``json.dumps(…, indent=2, sort_keys=True, ensure_ascii=False)`` in a third of its time: with an indent
+    Equal to ``json.dumps(…, indent=2, sort_keys=True, ensure_ascii=False)`` in half its time: with an indent
     the standard library does not use its C encoder.
     """
-    parts: list[str] = []
-    _write(dashboard, "\n", parts.append)
-    parts.append("\n")
-    return "".join(parts)
+    return _text(dashboard, "\n") + "\n"
 
 
-def _write(value: Any, newline: str, out: Any) -> None:
+@cache
+def _datasource(newline: str) -> str:
+    # Every query carries it.
+    return _text(dict(DATASOURCE), newline)
+
+
+def _text(value: Any, newline: str) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if value is DATASOURCE:
+        return _datasource(newline)
+    if kind is dict:
+        if not value:
+            return "{}"
+        inner = newline + "  "
+        # Nine of ten values are texts: those need no call of their own.
+        parts = [
+            f"{encode_basestring(key)}: "
+            + (encode_basestring(item) if type(item := value[key]) is str else _text(item, inner))
+            for key in sorted(value)
+        ]
+        return "{" + inner + ("," + inner).join(parts) + newline + "}"
+    if kind is list:
+        if not value:
+            return "[]"
+        inner = newline + "  "
+        return "[" + inner + ("," + inner).join([_text(item, inner) for item in value]) + newline + "]"
     if isinstance(value, str):
-        out(encode_basestring(value))
-    elif value is None:
-        out("null")
-    elif value is True:
-        out("true")
-    elif value is False:
-        out("false")
-    elif isinstance(value, dict):
-        if not value:
-            out("{}")
-            return
-        inner = newline + "  "
-        opening = "{" + inner
-        for key in sorted(value):
-            out(opening)
-            out(encode_basestring(key))
-            out(": ")
-            _write(value[key], inner, out)
-            opening = "," + inner
-        out(newline + "}")
-    elif isinstance(value, list | tuple):
-        if not value:
-            out("[]")
-            return
-        inner = newline + "  "
-        opening = "[" + inner
-        for item in value:
-            out(opening)
-            _write(item, inner, out)
-            opening = "," + inner
-        out(newline + "]")
-    else:
-        out(repr(value))
+        return encode_basestring(value)
+    return _CONSTANTS[value] if value is None or kind is bool else repr(value)

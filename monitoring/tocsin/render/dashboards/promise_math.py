@@ -8,6 +8,7 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
+from ...alarm import Metric
 from ...errors import PlanError
 from ...model import Counted, Ranked, Slo
 from ...plan import PlannedSlo
@@ -47,17 +48,27 @@ def events(queries: Queries, slo: Slo, period: int) -> tuple[str, str]:
     """Math for the bad and for the valid events of each period."""
     measure = slo.sli.measure
     if isinstance(measure, Counted):
-        bad = queries.stat(measure.bad, measure.bad_statistic, period)
-        valid = queries.stat(measure.valid, measure.valid_statistic, period)
-        if measure.bad_in_valid:
-            return f"FILL({bad}, 0)", f"FILL({valid}, 0)"
-        return f"FILL({bad}, 0)", f"(FILL({valid}, 0) + FILL({bad}, 0))"
+        bad = _count(queries, measure.bad, measure.bad_statistic, period)
+        valid = _count(queries, measure.valid, measure.valid_statistic, period)
+        return bad, valid if measure.bad_in_valid else f"({valid} + {bad})"
     if isinstance(measure, Ranked):
         # A percentile rank cannot be added up; weighted by the number of samples it can.
         good = queries.stat(measure.metric, f"PR(:{format_number(measure.limit, 17)})", period)
         count = queries.stat(measure.metric, "SampleCount", period)
         return f"((1 - FILL({good}, 100) / 100) * FILL({count}, 0))", f"FILL({count}, 0)"
     raise PlanError(f"SLO {slo.name} is kept or broken, not a share")
+
+
+def _count(queries: Queries, metric: Metric, statistic: str, period: int) -> str:
+    """Math for the events of each period.
+
+    A level, such as the depth of a dead-letter queue, counts what was added to it: a message that lies there for a
+    week is one bad event, not one for each hour.
+    """
+    identifier = queries.stat(metric, statistic, period)
+    if statistic in ("Sum", "SampleCount"):
+        return f"FILL({identifier}, 0)"
+    return f"FILL(IF(DIFF({identifier}) > 0, DIFF({identifier}), 0), 0)"
 
 
 def promise_windows(promises: Iterable[Promise]) -> list[tuple[timedelta, list[Promise]]]:

@@ -7,7 +7,7 @@ from typing import Any
 from ...errors import PlanError
 from ...model import SinceSuccess
 from ...plan import Plan, dashboard_uid
-from .alarm_states import page_alarms, page_block, ticket_alarms, ticket_blocks
+from .alarm_states import page_alarms, page_blocks, ticket_alarms, ticket_blocks
 from .assembly import assemble
 from .heartbeats import heartbeat_blocks
 from .layout import Section
@@ -34,16 +34,12 @@ def system_dashboard(plan: Plan) -> dict[str, Any]:
         raise PlanError(f"system {system.name}: that is the name of the overview of all promises; choose another name")
     promises = [Promise(planned, planned.slo.name, Names()) for planned in plan.slos]
     shares = [promise for promise in promises if promise.slo.objective is not None]
-    causes = ticket_alarms(plan)
-    strip = _strip(plan, promises)
-    timelines = ticket_blocks(plan, causes)
-    sections = [Section("top", "", strip)]
-    if timelines:
-        # One timeline of causes belongs on the first screen; more are looked at only when needed.
-        if len(timelines) == 1:
-            sections = [Section("top", "", (*strip, *timelines))]
-        else:
-            sections.append(Section("causes", "Causes", tuple(timelines)))
+    timelines = ticket_blocks(plan, ticket_alarms(plan))
+    # One timeline of causes belongs on the first screen; more are looked at only when needed.
+    on_top = timelines if len(timelines) == 1 else []
+    sections = [Section("top", "", (*_strip(plan, promises), *on_top))]
+    if not on_top:
+        sections.append(Section("causes", "Causes", tuple(timelines)))
     if shares:
         details = tuple(_with_runbook(plan, p, b) for p in shares for b in (burn_down(p, _HALF), burn_graph(p, _HALF)))
         sections.append(Section("promises", "How is the error budget spent?", details))
@@ -82,8 +78,8 @@ def _strip(plan: Plan, promises: list[Promise]) -> tuple[Block, ...]:
         tile.height = height
     width = _FULL - sum(tile.width for tile in tiles[:beside])
     if width < _HALF:
-        return (*tiles, page_block(plan, paging, _FULL, height))
-    return (*tiles[:beside], page_block(plan, paging, width, height), *tiles[beside:])
+        return (*tiles, *page_blocks(plan, paging, _FULL, height))
+    return (*tiles[:beside], *page_blocks(plan, paging, width, height), *tiles[beside:])
 
 
 def _with_runbooks(plan: Plan, promises: list[Promise], block: Block) -> Block:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import attr
@@ -146,12 +147,16 @@ class Queries:
         return resolve(next(query.id for query in queries if query.return_data))
 
     def _identifier(self, words: str, suffix: str = "") -> str:
-        found = _WORD.findall(words)
-        joined = "".join(word[0].upper() + word[1:] for word in found)
-        base = (joined[0].lower() + joined[1:] if joined[0].isalpha() else f"q{joined}") + suffix
+        base = _camel(words) + suffix
         identifier, count = base, 1
         while identifier in self._taken:
             count += 1
             identifier = f"{base}_{count}"
         self._taken.add(identifier)
         return identifier
+
+
+@lru_cache(maxsize=4096)
+def _camel(words: str) -> str:
+    joined = "".join(word[0].upper() + word[1:] for word in _WORD.findall(words))
+    return joined[0].lower() + joined[1:] if joined[0].isalpha() else f"q{joined}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ...alarm import Metric
@@ -39,8 +40,12 @@ class Names:
 
     def __call__(self, text: str) -> str:
         """The text of a dimension as a dashboard writes it."""
-        renamed = _PLACEHOLDER.sub(lambda found: f"${{{self.prefix}{found[1]}}}", text)
-        return renamed.replace("${!", "${")
+        return _renamed(self.prefix, text)
+
+
+@lru_cache(maxsize=4096)
+def _renamed(prefix: str, text: str) -> str:
+    return _PLACEHOLDER.sub(lambda found: f"${{{prefix}{found[1]}}}", text).replace("${!", "${")
 
 
 def used_metrics(plan: Plan) -> tuple[Metric, ...]:
