@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .errors import SimulationError
+
 
 class AlarmState(StrEnum):
     """The three states of an alarm."""
@@ -122,13 +124,12 @@ class Alarm:
 
     @property
     def period(self) -> int:
-        """Seconds in one datapoint."""
-        return next(
-            period
-            for query in self.queries
-            for period in (query.stat.period if query.stat else query.period,)
-            if period is not None
-        )
+        """Seconds in one datapoint.  Raises SimulationError for an alarm whose queries name none."""
+        for query in self.queries:
+            period = query.stat.period if query.stat else query.period
+            if period is not None:
+                return period
+        raise SimulationError(f"alarm {self.name}: none of its queries has a period")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

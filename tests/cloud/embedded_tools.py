@@ -20,8 +20,15 @@ from tocsin.cloud.embedded import EmbeddedAws
 
 def clients_of(aws: EmbeddedAws) -> Callable[..., Any]:
     import boto3
+    from botocore.config import Config
 
-    def make(service: str, access_key: str = "test", secret_key: str = "test", token: str | None = None) -> Any:
+    def make(
+        service: str,
+        access_key: str = "test",
+        secret_key: str = "test",
+        token: str | None = None,
+        retries: int = 4,
+    ) -> Any:
         return boto3.client(
             service,
             endpoint_url=aws.endpoint,
@@ -29,6 +36,7 @@ def clients_of(aws: EmbeddedAws) -> Callable[..., Any]:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             aws_session_token=token,
+            config=Config(retries={"total_max_attempts": retries + 1}),
         )
 
     return make

@@ -216,6 +216,37 @@ def test_a_stack_left_failed_is_refused_with_the_remedy(plain_aws: Server, plain
         create_change_set(plain_cloud, request(unused, alarm("Old")))
 
 
+# Nobody signals, so this one takes its second and then fails.
+SLOW = """
+  Handle: {Type: 'AWS::CloudFormation::WaitConditionHandle'}
+  Slow:
+    Type: AWS::CloudFormation::WaitCondition
+    DependsOn: [Handle, Old]
+    Properties: {Handle: !Ref Handle, Timeout: '1'}
+"""
+
+
+def test_a_change_that_takes_its_time_is_waited_for_and_told_once(
+    plain_aws: Server, plain_cloud: Cloud, unused: str
+) -> None:
+    events: list[StackEvent] = []
+    planned = create_change_set(plain_cloud, request(unused, alarm("Old"), SLOW))
+    with pytest.raises(CloudError, match=r"was rolled back.*Slow \(AWS::CloudFormation::WaitCondition\)"):
+        execute(plain_cloud, planned, events.append)
+    told = [(event.logical_id, event.status) for event in events]
+    assert len(told) == len({event.id for event in events})
+    assert told.index(("Old", "CREATE_COMPLETE")) < told.index(("Slow", "CREATE_FAILED"))
+    assert told[-1] == (unused, "ROLLBACK_COMPLETE")
+
+
+def test_patience_runs_out_and_a_busy_stack_is_refused(plain_aws: Server, plain_cloud: Cloud, unused: str) -> None:
+    planned = create_change_set(plain_cloud, request(unused, alarm("Old"), SLOW.replace("'1'", "'3'")))
+    with pytest.raises(CloudError, match=rf"stack {unused} is still being changed after 0 s; look at it"):
+        execute(plain_cloud, planned, patience=0.1)
+    with pytest.raises(CloudError, match=r"is being changed by somebody else \(CREATE_IN_PROGRESS\): wait until"):
+        create_change_set(plain_cloud, request(unused, alarm("Old")))
+
+
 @pytest.mark.parametrize(
     ("status", "can"),
     [

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from embedded_tools import Stack
+from embedded_tools import Stack, eventually
 
 
 def metric_stat(name: str, statistic: str = "Sum", period: int = 60, **dimensions: str) -> dict:
@@ -150,7 +150,7 @@ def test_getatt_of_alarms_is_their_arn(stack, described):
     ("alarm", "reason"),
     [
         (math_alarm("x", Metrics=ratio("Bad", "All")[1:]), "ReturnData"),
-        (math_alarm("x", Metrics=[{"Id": "a", "Expression": "b + 1"}]), "period"),
+        (math_alarm("x", Metrics=[{"Id": "a", "Expression": "b + 1"}]), "unknown id"),
         (simple_alarm("x", "M", Period=45), "Period 45"),
         (simple_alarm("x", "M", DatapointsToAlarm=2), "DatapointsToAlarm 2"),
         (simple_alarm("x", "M", AlarmActions=["arn:aws:sns:eu-west-1:000000000000:t"] * 6), "5 actions"),
@@ -375,3 +375,45 @@ def test_suppressor_holds_actions_and_releases_them(stack, aws, described, cloud
     aws.next_minute()
     assert pages() == 1
     assert "ActionsSuppressedBy" not in described("held-page")
+
+
+def test_alarm_with_a_ten_second_period_turns_between_minutes(stack, aws, described, put):
+    stack("quick", {"A": simple_alarm("quick", "Quick", Period=10, EvaluationPeriods=1)})
+    aws.next_minute()
+    assert described("quick")["StateValue"] == "OK"
+    put("Quick", 1)
+    aws.advance(11)
+    eventually(lambda: described("quick")["StateValue"] == "ALARM", "the quick alarm")
+    assert described("quick")["StateUpdatedTimestamp"].second % 10 == 0
+    assert described("quick")["StateUpdatedTimestamp"].second != 0
+
+
+def test_alarm_tags_are_kept(stack, described, cloudwatch):
+    stack("tagged", {"A": simple_alarm("tagged", "M", Tags=[{"Key": "severity", "Value": "page"}])})
+    tags = cloudwatch.list_tags_for_resource(ResourceARN=described("tagged")["AlarmArn"])["Tags"]
+    assert {"Key": "severity", "Value": "page"} in tags
+
+
+def test_change_set_says_that_alarms_change_in_place(stack, client):
+    stack("in-place", {"A": math_alarm("in-place"), "C": composite("in-place-page", "ALARM(in-place)", ["A"])})
+    cloudformation = client("cloudformation")
+    changed = {"A": math_alarm("in-place", Threshold=9), "C": composite("in-place-page", "OK(in-place)", ["A"])}
+    cloudformation.create_change_set(
+        StackName="in-place", ChangeSetName="change", TemplateBody=json.dumps({"Resources": changed})
+    )
+    eventually(
+        lambda: (
+            cloudformation.describe_change_set(StackName="in-place", ChangeSetName="change")["Status"]
+            == "CREATE_COMPLETE"
+        ),
+        "the change set",
+    )
+    changes = cloudformation.describe_change_set(StackName="in-place", ChangeSetName="change")["Changes"]
+    assert {
+        (
+            change["ResourceChange"]["LogicalResourceId"],
+            change["ResourceChange"]["Action"],
+            change["ResourceChange"]["Replacement"],
+        )
+        for change in changes
+    } == {("A", "Modify", "False"), ("C", "Modify", "False")}

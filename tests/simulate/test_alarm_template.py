@@ -330,16 +330,19 @@ JSON_VALUES = st.recursive(
                 "Statistic",
                 "ExtendedStatistic",
                 "Period",
-            ]
-            + [
                 "EvaluationPeriods",
                 "DatapointsToAlarm",
                 "Threshold",
                 "ComparisonOperator",
                 "TreatMissingData",
                 "Dimensions",
+                "AlarmActions",
+                "ActionsEnabled",
+                "Unit",
+                "EvaluationWindow",
+                "AlarmRule",
+                "ActionsSuppressor",
             ]
-            + ["AlarmActions", "ActionsEnabled", "Unit", "EvaluationWindow", "AlarmRule", "ActionsSuppressor"]
         ),
         JSON_VALUES,
         max_size=4,

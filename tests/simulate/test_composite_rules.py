@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,7 +149,5 @@ def test_rules_mean_what_they_say(tree: tuple[str, object], states: dict[str, Al
 
 @given(st.text(alphabet='ALARMOKNTDSEINFUC_(),"\\ %12ab', max_size=60))
 def test_any_text_is_a_rule_or_an_error(text: str) -> None:
-    try:
-        parse_rule(text)
-    except SimulationError as error:
-        assert "position" in str(error)
+    with contextlib.suppress(SimulationError):
+        assert len(names_in(parse_rule(text))) <= 100

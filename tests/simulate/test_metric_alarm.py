@@ -68,23 +68,24 @@ def test_the_minute_of_an_hourly_evaluation_is_a_parameter() -> None:
 
 
 def test_the_documented_multi_day_example() -> None:
-    # A job due at 10:00 fails at 10:02; evaluated at three minutes past each hour.  Mended at 11:43.
-    failures = alarm(48, 1, TreatMissingData.NOT_BREACHING, period=3600)
+    # The guide: a job due at 10:00 fails at 10:02 and is mended at 11:43; the alarm is evaluated at three minutes past
+    # each hour and says OK at 10:03, ALARM at 11:03, OK at 12:03.  Here: no success in 25 hours.
+    successes = Metric("Test", "Successes")
+    job = expression_alarm(
+        "FILL(m1, 0)", {"m1": successes}, period=3600, n=25, m=25, threshold=1, comparison=Comparison.LESS
+    )  # fmt: skip
     ten = NOON - 2 * HOUR
     source = Store()
-    source.add(METRIC, ten + minutes(2), 1)
-    assert state(failures, source, ten + minutes(3)) is O
-    assert state(failures, source, ten + minutes(59)) is O
-    assert state(failures, source, ten + minutes(63)) is A
-    # "Fixed at 11:43" as the guide tells it: a level that is bad from 10:02 to 11:43 and read hourly.
-    level = Store()
-    for minute in range(-240, 240):
-        level.add(METRIC, ten + minutes(minute), 1 if 2 <= minute < 103 else 0)
-    newest = alarm(26, 1, period=3600, statistic="Minimum", threshold=0, comparison=Comparison.GREATER)
-    last = replace(newest, evaluation_periods=1, datapoints_to_alarm=1)
-    assert not is_due(newest, ten + minutes(4), hourly_minute=3)
-    assert is_due(newest, ten + minutes(3), hourly_minute=3)
-    assert state(last, level, ten + minutes(120)) is O
+    source.add(successes, ten - DAY - minutes(1), 1)
+    source.add(successes, ten + minutes(103), 1)
+    evaluations = [
+        ten + minutes(minute) for minute in range(180) if is_due(job, ten + minutes(minute), hourly_minute=3)
+    ]
+    assert evaluations == [ten + minutes(3), ten + minutes(63), ten + minutes(123)]
+    assert [state(job, source, at) for at in evaluations] == [O, A, O]
+    # Not a minute of what came after the full hour is seen.
+    assert state(job, source, ten + minutes(59)) is O
+    assert state(job, source, ten + minutes(119)) is A
 
 
 def test_reasons_in_the_words_of_cloudwatch() -> None:
@@ -124,6 +125,15 @@ def test_reasons_in_the_words_of_cloudwatch() -> None:
         "Threshold Crossed: 1 out of the last 3 datapoints [1.0 (04/03/26 11:59:00)] was greater than the threshold (0.5) "
         "and 2 missing datapoints were treated as [Breaching] (minimum 2 datapoints for OK -> ALARM transition)."
     )
+
+
+@pytest.mark.parametrize(("n", "m", "back"), [(3, 3, 1), (3, 2, 2), (5, 1, 5)])
+def test_the_way_back_takes_n_minus_m_plus_one_datapoints(n: int, m: int, back: int) -> None:
+    one, source = alarm(n, m), store("X" * 10 + "0" * 10, end=NOON + minutes(10))
+    assert state(one, source, NOON + minutes(back - 1), A) is A
+    found = evaluate(one, source, NOON + minutes(back), A)
+    assert found.state is O
+    assert found.reason.endswith(f"(minimum {back} datapoint{'s' * (back > 1)} for ALARM -> OK transition).")
 
 
 def test_ignore_keeps_the_state() -> None:

@@ -86,7 +86,7 @@ def test_statistic_sets_and_samples(tmp_path: Path) -> None:
             "Maximum": [4, _],
         }
         if name == "Sets":
-            with pytest.raises(SimulationError, match="p50 of Test/Sets.* give the series as Samples"):
+            with pytest.raises(SimulationError, match=r"p50 of Test/Sets.* give the series as Samples"):
                 store.datapoints(MetricStat(metric, "p50", 60), NOON, 1)
 
 
@@ -104,7 +104,7 @@ def test_values_of_a_statistic_are_that_statistic_only() -> None:
     store = Store()
     store.add_series(Series(METRIC, NOON, 60, values=[90, 95], statistic="p99"))
     assert points(store, "p99", 2) == [90, 95]
-    with pytest.raises(SimulationError, match="p99 .* over 300 s cannot be had from its values over shorter periods"):
+    with pytest.raises(SimulationError, match=r"p99 .* over 300 s cannot be had from its values over shorter periods"):
         points(store, "p99", 1, period=300)
     with pytest.raises(SimulationError, match="cannot be had from values of p99"):
         points(store, "Average", 1)
@@ -183,7 +183,7 @@ def test_two_forms_of_one_metric_are_refused(tmp_path: Path) -> None:
         "Start": "2026-03-04T13:00:00Z",
         "Samples": [[1]],
     }
-    with pytest.raises(SimulationError, match="series 2: .* in another form already"):
+    with pytest.raises(SimulationError, match=r"series 2: .* in another form already"):
         load_series(write(tmp_path / "s.json", RECORD, other))
 
 

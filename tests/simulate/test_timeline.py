@@ -212,5 +212,5 @@ def test_errors(start: datetime, end: datetime, more: dict[str, object], message
 
 
 def test_a_statistic_that_cannot_be_had_names_the_alarm() -> None:
-    with pytest.raises(SimulationError, match="^faults: p90 of Test/Faults.* give the series as Samples"):
+    with pytest.raises(SimulationError, match=r"^faults: p90 of Test/Faults.* give the series as Samples"):
         run(alarm(1, 1, statistic="p90"), source=faults("0"))

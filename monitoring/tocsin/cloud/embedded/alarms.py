@@ -20,7 +20,7 @@ from typing import Any
 from ...alarm import Alarm, AlarmState
 from ...errors import SimulationError
 from ...simulate.composite import evaluate_rule, names_in, parse_rule
-from ...simulate.metric_alarm import evaluate, is_due
+from ...simulate.metric_alarm import Evaluation, evaluate, is_due
 from ...simulate.suppression import ActionGate, Release
 from . import notifications
 from .alarm_records import alarm_of
@@ -45,15 +45,32 @@ class Alarms:
         self._changed: deque[str] = deque()
 
     def round(self, at: datetime) -> None:
-        """Evaluate everything as of ``at``, in every account and region."""
-        owners = {
-            key[:2]
-            for store in (self._cloudwatch._alarms, self._cloudwatch._composite_alarms)
-            for key in list(store._data)
-        }
-        for account, region in sorted(owners):
-            with scope(account, region), self.change(at.timestamp()):
-                self._evaluate_metric_alarms(at)
+        """Evaluate everything that is due at ``at``, in every account and region.
+
+        Between full minutes only the alarms with a period below a minute are due (CloudWatch user guide, "Alarm
+        evaluation").
+        """
+        stores = (self._cloudwatch._alarms, self._cloudwatch._composite_alarms)
+        for account, region in sorted({key[:2] for store in stores for key in list(store._data)}):
+            with scope(account, region):
+                # The calculation needs no lock, so that calls of the API do not wait for it.
+                verdicts = self._evaluate_metric_alarms(at)
+                with self.change(at.timestamp()):
+                    for record, verdict in verdicts:
+                        still_there = self._cloudwatch._alarms.get(record["AlarmName"]) is record
+                        if still_there and str(verdict.state) != record["StateValue"]:
+                            state, reason = str(verdict.state), verdict.reason
+                            self.set_state(record, state, reason, verdict.reason_data, at.timestamp())
+
+    def quick(self) -> bool:
+        """True if some alarm is evaluated more often than each minute."""
+        return any(
+            (record.get("Period") or 60) < 60 for record in list(self._cloudwatch._alarms._data.values())
+        ) or any(
+            query.get("MetricStat", {}).get("Period", 60) < 60
+            for record in list(self._cloudwatch._alarms._data.values())
+            for query in record.get("Metrics") or ()
+        )
 
     @contextmanager
     def change(self, at: float | None = None) -> Iterator[None]:
@@ -131,20 +148,20 @@ class Alarms:
             states[reference] = AlarmState(child["StateValue"])
         return "ALARM" if evaluate_rule(rule, states) else "OK"
 
-    def _evaluate_metric_alarms(self, at: datetime) -> None:
+    def _evaluate_metric_alarms(self, at: datetime) -> list[tuple[dict[str, Any], Evaluation]]:
+        verdicts = []
+        full_minute = at.second == 0
         for record in self._cloudwatch._alarms.values():
             try:
                 alarm = self._value(record)
-                if not is_due(alarm, at):
-                    continue
-                verdict = evaluate(alarm, self._parts.recorder, at, AlarmState(record["StateValue"]))
+                if is_due(alarm, at) and (full_minute or alarm.period < 60):
+                    state = AlarmState(record["StateValue"])
+                    verdicts.append((record, evaluate(alarm, self._parts.recorder, at, state)))
+                    record.pop("EvaluationState", None)
             except SimulationError as error:
                 _log.warning("alarm %s is not evaluated: %s", record["AlarmName"], error)
                 record["EvaluationState"] = "EVALUATION_ERROR"
-                continue
-            record.pop("EvaluationState", None)
-            if verdict.state != record["StateValue"]:
-                self.set_state(record, str(verdict.state), verdict.reason, verdict.reason_data, at.timestamp())
+        return verdicts
 
     def _value(self, record: dict[str, Any]) -> Alarm:
         known = self._values.get(record["AlarmArn"])

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import (
     alarm_api,
+    functions,
     kept,
     metric_data,
     metrics_apigateway,
@@ -37,6 +38,7 @@ from .signing import Signer
 
 _log = logging.getLogger("tocsin.minutes")
 _MINUTE = 60
+_QUICK = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def assemble(clock: Clock, directory: Path, endpoint: str) -> Running:
     sns.install(parts)
     queues = metrics_sqs.install(parts)
     databases = rds.install(parts)
+    functions.install()
     metrics_lambda.install(parts)
     metrics_apigateway.install(parts)
     metrics_dynamodb.install(parts)
@@ -108,6 +111,8 @@ def _clock_view(clock: Clock) -> dict[str, Any]:
 class Rounds:
     """One round at each full simulated minute: sample the gauges, then evaluate the alarms.
 
+    While there are alarms with a period below a minute, those are evaluated every ten seconds as well.
+
     When the clock outruns the machine, minutes are skipped rather than made up late: a gauge that was not looked at
     has no value.
     """
@@ -145,11 +150,16 @@ class Rounds:
 
     def _turn(self) -> None:
         while not self._stopping:
-            # A moment behind the minute, so that the present is never taken for the minute before.
-            if self._wake.wait(self._clock.real_seconds_until(self._done + _MINUTE) + 0.001):
+            due = self._done + _MINUTE
+            if self._alarms.quick():
+                due = min(due, (math.floor(self._clock.time() / _QUICK) + 1) * float(_QUICK))
+            # A moment behind it, so that the present is never taken for the minute before.
+            if self._wake.wait(self._clock.real_seconds_until(due) + 0.001):
                 self._wake.clear()
             with self._lock:
                 self._round(self._minute())
+                if due % _MINUTE and due <= self._clock.time() and due > self._done:
+                    self._evaluate(due)
 
     def _minute(self) -> int:
         return math.floor(self._clock.time() / _MINUTE) * _MINUTE
@@ -163,6 +173,9 @@ class Rounds:
                 sample(at)
             except Exception:
                 _log.exception("a sampler failed")
+        self._evaluate(at)
+
+    def _evaluate(self, at: float) -> None:
         try:
             self._alarms.round(datetime.fromtimestamp(at, UTC))
         except Exception:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import CloudError
+
 DROPPED: Mapping[str, Mapping[str, str]] = {
     "AWS::EC2::VPCEndpoint": {"PrivateDnsEnabled": "names inside a VPC are not resolved"},
     "AWS::S3::Bucket": {"LifecycleConfiguration": "objects never expire or move"},
@@ -46,3 +48,24 @@ def unsupported(template: Mapping[str, Any]) -> tuple[Dropped, ...]:
             if isinstance(declared, Mapping) and declared.get(name) not in (None, {}, [], ""):
                 found.append(Dropped(logical_id, kind, name, consequence))
     return tuple(found)
+
+
+def require(template: Mapping[str, Any]) -> None:
+    """Raise CloudError if ``template`` declares anything that has no effect here: for a test that relies on all of it."""
+    if found := unsupported(template):
+        raise CloudError("; ".join(map(str, found)))
+
+
+def read_back(cloudformation: Any, stack: str) -> dict[str, str]:
+    """The physical id of each resource of a deployed stack, by logical id; ``cloudformation`` is a boto3 client.
+
+    Raises CloudError for a resource that is not complete or has no id: a finished stack alone proves nothing.
+    """
+    found: dict[str, str] = {}
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    for resource in (each for page in pages for each in page["StackResourceSummaries"]):
+        name, status = resource["LogicalResourceId"], resource["ResourceStatus"]
+        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE") or not resource.get("PhysicalResourceId"):
+            raise CloudError(f"stack {stack}: {name} ({resource['ResourceType']}) is {status} and not there to be read")
+        found[name] = resource["PhysicalResourceId"]
+    return dict(sorted(found.items()))

@@ -107,18 +107,20 @@ def start_postgres(directory: Path, *, user: str = "postgres", settings: Mapping
     home, temporary = _home(directory, account)
     binaries = _reachable_binaries(binaries, home, account)
     data, password = home / "data", secrets.token_urlsafe(18)
+    secret = home / "password"
+    _write_private(secret, password.encode(), account)
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "HOME": str(home)}
     made = subprocess.run(
         [
-            *(binaries / "initdb", "-D", data, "-U", user, "--pwfile=/dev/stdin", "-E", "UTF8", "--locale=C", "-N"),
+            *(binaries / "initdb", "-D", data, "-U", user, f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "-N"),
             *("--auth-host=scram-sha-256", "--auth-local=scram-sha-256"),
         ],
-        input=password.encode(),
         capture_output=True,
         env=environment,
         check=False,
         **_as(account),
     )
+    secret.unlink()
     if made.returncode:
         raise CloudError(f"PostgreSQL's initdb failed: {made.stderr.decode(errors='replace').strip().splitlines()[-1]}")
     tls = _has_tls(binaries, data, environment, account)
@@ -160,7 +162,14 @@ def _home(directory: Path, account: pwd.struct_passwd | None) -> tuple[Path, Pat
     temporary = None
     if account is not None and not _reachable(directory, account):
         # Below a folder that only root may enter, such as root's home, another user cannot run.
-        directory = temporary = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
+        candidates = ("/tmp", "/var/tmp", tempfile.gettempdir())  # noqa: S108  # mkdtemp makes a private folder in it
+        public = [Path(folder) for folder in candidates if Path(folder).is_dir()]
+        shared = next((folder for folder in public if _reachable(folder, account)), None)
+        if shared is None:
+            raise CloudError(
+                f"PostgreSQL as {account.pw_name} can enter neither {directory} nor /tmp; make one of them passable"
+            )
+        directory = temporary = Path(tempfile.mkdtemp(prefix="tocsin-pg-", dir=shared))
         directory.chmod(0o755)
     home = directory.resolve() / "postgres"
     home.mkdir(mode=0o700, exist_ok=True)
@@ -236,11 +245,16 @@ def _certificate(home: Path, account: pwd.struct_passwd | None) -> dict[str, str
         ),
     }
     for path, content in files.values():
-        path.touch(mode=0o600)
-        path.write_bytes(content)
-        if account is not None:
-            os.chown(path, account.pw_uid, account.pw_gid)
+        _write_private(path, content, account)
     return {"ssl": "on", **{setting: str(path) for setting, (path, _) in files.items()}}
+
+
+def _write_private(path: Path, content: bytes, account: pwd.struct_passwd | None) -> None:
+    """Write a file that only the server's user may read."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    if account is not None:
+        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _launch(

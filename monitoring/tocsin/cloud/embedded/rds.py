@@ -154,8 +154,10 @@ def install(parts: Parts) -> Databases:
     provisioners._RESOURCE_HANDLERS["AWS::RDS::DBInstance"] = {
         **handler, "create": create, "update": update, "delete": delete,
     }  # fmt: skip
-    for name in ("_create_db_instance_impl", "_delete_db_instance_impl", "_modify_db_instance"):
+    for name in ("_create_db_instance_impl", "_delete_db_instance_impl"):
         setattr(rds, name, _followed(getattr(rds, name), databases))
+    # ModifyDBInstance stores the new password and then calls this to bring it to the server.
+    rds._rotate_instance_password = lambda _instance, _old, _new: databases.follow()
     return databases
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...errors import CloudError
 from .base import check_version
 from .clock import Clock
 
@@ -37,22 +38,24 @@ def serve(options: Options) -> None:
     Threads of ministack may still run afterwards; the process is meant to end.
     """
     check_version()
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", options.port))
-        except OSError as error:
-            from ...errors import CloudError
+    listener = _listen(options.port)
+    port = listener.getsockname()[1]
+    _prepare_environment(options, port)
+    # Not asyncio.run: it would wait for every handler that still runs in a thread of the loop's.
+    asyncio.new_event_loop().run_until_complete(_serve(options, listener, f"http://127.0.0.1:{port}"))
 
-            raise CloudError(
-                f"port {options.port} of 127.0.0.1 is taken: {error}; choose another with --port"
-            ) from None
-        # Listening from here on: whoever reads the ready line is never refused.
-        listener.listen(128)
-        port = listener.getsockname()[1]
-        _prepare_environment(options, port)
-        # Not asyncio.run: it would wait for every handler that still runs in a thread of the loop's.
-        asyncio.new_event_loop().run_until_complete(_serve(options, listener, f"http://127.0.0.1:{port}"))
+
+def _listen(port: int) -> socket.socket:
+    """A listening socket: whoever reads the ready line later is never refused.  Raises CloudError."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise CloudError(f"port {port} of 127.0.0.1 cannot be used: {error}; choose another with --port") from None
+    listener.listen(128)
+    return listener
 
 
 def _prepare_environment(options: Options, port: int) -> None:
@@ -99,7 +102,7 @@ async def _serve(options: Options, listener: socket.socket, endpoint: str) -> No
             sys.stdout.flush()
 
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2
     config.loglevel = "WARNING"

@@ -1,0 +1,1 @@
+"""CSV files from a bucket into PostgreSQL."""

@@ -1,0 +1,106 @@
+"""``make run`` from the outside: the whole story, and Ctrl-C in the middle of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ministack", reason="the embedded AWS is not installed")
+
+ROOT = Path(__file__).parents[2]
+
+
+def start() -> subprocess.Popen[str]:
+    """The run as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.run"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Process id → parent and command line, of everything that runs."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True
+    ).stdout
+    found = {}
+    for line in listed.splitlines():
+        pid, parent, command = line.split(None, 2)
+        found[int(pid)] = (int(parent), command)
+    return found
+
+
+def descendants(root: int) -> dict[int, str]:
+    """Everything that was started by a process, directly or not."""
+    running = processes()
+    found: dict[int, str] = {}
+    waiting = [root]
+    while waiting:
+        parent = waiting.pop()
+        for pid, (above, command) in running.items():
+            if above == parent and pid not in found:
+                found[pid] = command
+                waiting.append(pid)
+    return found
+
+
+def still_there(before: dict[int, str]) -> dict[int, str]:
+    """Those of ``before`` that run yet."""
+    now = processes()
+    return {pid: command for pid, command in before.items() if now.get(pid, (0, ""))[1] == command}
+
+
+@pytest.mark.timeout(280)
+def test_a_fault_becomes_a_page_that_closes() -> None:
+    with start() as run:
+        out, err = run.communicate(timeout=270)
+    assert run.returncode == 0, err
+    for said in (
+        r"its clock runs 60 times as fast",
+        r"reference systems deployed from deploy/: data_pipeline, notification",
+        r"none of them differed from what is committed",
+        r"reader-1 reads two through the API",
+        r"PostgreSQL holds its 3 rows",
+        r"fault: a deployment points GetNotifications",
+        r"first bad datapoint: 5XXError",
+        r"composite alarm laptop-notification-api-availability-page in ALARM",
+        r"page received by the on-call endpoint, signature verified",
+        r"composite alarm OK, page closed",
+        r"time to detect .*theory",
+        r"requests failed: .* % of the 28-day budget",
+        r"runbooks/slo-availability.md",
+        r"dead-lettered after three receives",
+        r"alarm sqs-dead-letter-queue-not-empty in ALARM, ticket sent",
+        r"alarm OK, ticket closed",
+    ):
+        assert re.search(said, out), f"{said!r} is not in\n{out}"
+    assert "refused by the on-call endpoint" not in out
+
+
+@pytest.mark.timeout(120)
+def test_control_c_leaves_no_process_behind() -> None:
+    with start() as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if "reference systems deployed" in line:
+                break
+        started = descendants(run.pid)
+        assert any("tocsin.cloud.embedded" in command for command in started.values())
+        assert any("postgres" in command for command in started.values()), "the database is up"
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert err.strip().splitlines()[-1] == "stopped; nothing is left running"
+    assert "Traceback" not in err
+    assert still_there(started) == {}
