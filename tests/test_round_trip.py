@@ -106,3 +106,15 @@ def test_a_template_is_readable_yaml_with_short_tags() -> None:
     assert "!Ref ReaderName" in text
     assert "Fn::Sub" not in text
     assert resolve(parse(text, "template.yaml"))
+
+
+def test_alarms_on_a_conditional_resource_exist_where_the_resource_does(tmp_path: Path) -> None:
+    function = Resource("AWS::Lambda::Function", "Reader", "reader", {"Timeout": 10}, conditional=True)
+    planned = plan(
+        System("shop", "payments", [function], [availability(function, objective="99.9%", window="28d", name="works")])
+    )
+    assert read_back(planned, tmp_path) == {one.alarm.name: one.alarm for one in planned.alarms}
+    path = tmp_path / "template.yaml"
+    assert not read_template(path).alarms, "without a name there is nothing to watch"
+    there = read_template(path, {"ReaderName": "reader"})
+    assert len(there.alarms) + len(there.composites) == len(planned.alarms)

@@ -269,8 +269,8 @@ def check(budget: float | None, template: Path | None, parameters: dict[str, str
 @_json_option
 def explain(finding: str | None, as_json: bool) -> None:
     """Explain a finding of `tocsin check`; without FINDING, list them all."""
+    from .errors import nearest
     from .findings import FINDINGS as KNOWN
-    from .model import nearest
 
     if finding is None:
         if as_json:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .declare import declaring
-from .errors import DeclarationError, TocsinError
-from .model import System, nearest
+from .errors import DeclarationError, TocsinError, nearest
+from .model import System
 
 
 def load_systems(

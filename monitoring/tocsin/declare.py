@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from .burn_rate import WINDOW_TABLE
 from .catalog import CATALOG
 from .catalog.entry import SliOffer
-from .errors import DeclarationError
-from .model import Override, Resource, Severity, SinceSuccess, Sli, SliKind, Slo, nearest
+from .errors import DeclarationError, nearest
+from .model import Override, Resource, Severity, SinceSuccess, Sli, SliKind, Slo
 from .units import duration, format_duration, format_ratio, ratio
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ only ``cli.py`` prints and exits.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -67,3 +69,14 @@ class SimulationError(TocsinError):
 
 class CloudError(TocsinError):
     """AWS, or the endpoint that stands in for it, refused or failed."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The hint that ends an "unknown name" error."""
+    known = sorted(names)
+    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"did you mean {close[0]!r}?"
+    if not known:
+        return "there are none"
+    shown = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
+    return f"there are: {shown}"

@@ -5,7 +5,6 @@ Only values.  Whether a promise can be kept an eye on is decided in ``plan.py``.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from .alarm import Metric
-from .errors import DeclarationError
+from .errors import DeclarationError, nearest
 
 
 class Severity(StrEnum):
@@ -88,17 +87,6 @@ class Stack:
         raise DeclarationError(
             f"{self.path}: no resource {logical_id!r}; {nearest(logical_id, (r.logical_id for r in self.resources))}"
         )
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The hint that ends an "unknown name" error."""
-    known = sorted(names)
-    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
-        return f"did you mean {close[0]!r}?"
-    if not known:
-        return "there are none"
-    shown = ", ".join(known[:10]) + (" …" if len(known) > 10 else "")
-    return f"there are: {shown}"
 
 
 @dataclass(frozen=True, slots=True)

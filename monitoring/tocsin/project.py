@@ -6,8 +6,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from .errors import InputError
-from .model import nearest
+from .errors import InputError, nearest
 from .plan import Settings
 
 

@@ -279,5 +279,5 @@ def test_functions_that_unfold_without_end_are_an_error(bomb: str) -> None:
     text = '"\\\\"'
     for level in range(24):
         text = bomb.replace("x", f"x{level}") % text
-    with pytest.raises(TemplateError, match=r"unfold|nested"):
+    with pytest.raises(TemplateError, match=r"unfold|nested|aliases written out"):
         resolve(parse(template(text), "t"))

@@ -10,9 +10,9 @@ import pytest
 from stand_in import STAND_IN
 
 from tocsin.cloudformation.document import parse
-from tocsin.discover import as_json, discover
-from tocsin.discover.reasons import why_unwatched
-from tocsin.discover.template import discover_in
+from tocsin.discovery import as_json, discover
+from tocsin.discovery.reasons import why_unwatched
+from tocsin.discovery.template import discover_in
 from tocsin.errors import DeclarationError, InputError, TemplateError
 from tocsin.model import Stack
 
@@ -60,6 +60,7 @@ def test_each_resource_is_watched_or_listed_with_a_reason() -> None:
             ("AWS::SQS::Queue", "Guessed", None, False),
             ("AWS::SQS::Queue", "Named", "dev-orders", False),
             ("AWS::DynamoDB::Table", "Nameless", None, False),
+            ("AWS::SQS::Queue", "Never", None, True),
             ("AWS::SQS::Queue", "Numbered", "123", False),
             ("AWS::SQS::Queue", "Open", None, False),
             ("AWS::SQS::Queue", "Secret", None, False),
@@ -74,10 +75,6 @@ def test_each_resource_is_watched_or_listed_with_a_reason() -> None:
         ),
         "Machine": ("AWS::StepFunctions::StateMachine", "not in the catalog yet"),
         "Nested": ("AWS::CloudFormation::Stack", "a nested stack: run Tocsin on its own template"),
-        "Never": (
-            "AWS::SQS::Queue",
-            "its condition IsProd is false with these parameters; to watch it, give --param Env=…",
-        ),
         "Off": ("AWS::Events::Rule", "it is switched off"),
         "Role": ("AWS::IAM::Role", "no metrics of its own: permissions"),
         "Text": ("", "it has no Type, so CloudFormation would refuse it"),
@@ -95,7 +92,12 @@ def test_parameters_decide_names_conditions_and_loops() -> None:
     assert reasons["Sometimes"].startswith("its condition IsLive is false with these parameters")
 
 
-def test_a_condition_that_no_parameter_decides_gives_no_hint() -> None:
+def test_a_condition_that_only_default_values_make_false_is_another_environments() -> None:
+    assert found(SHOP)["Never"].conditional
+    assert "Never" in {unwatched.logical_id for unwatched in found(SHOP, Env="dev").unwatched}
+
+
+def test_a_condition_that_no_parameter_decides_is_final() -> None:
     stack = found("Conditions: {Never: !Equals [a, b]}\nResources: {Q: {Type: AWS::SQS::Queue, Condition: Never}}")
     assert [u.reason for u in stack.unwatched] == ["its condition Never is false with these parameters"]
 

@@ -12,8 +12,8 @@ from stand_in import STAND_IN
 
 from tocsin.catalog import CATALOG
 from tocsin.cloudformation.document import parse
-from tocsin.discover import as_json
-from tocsin.discover.template import discover_in
+from tocsin.discovery import as_json
+from tocsin.discovery.template import discover_in
 from tocsin.errors import TocsinError
 
 CATALOGS: dict[str, Any] = {"small": STAND_IN, "real": CATALOG}
@@ -166,3 +166,21 @@ def test_every_resource_is_in_exactly_one_list(template: dict[str, Any]) -> None
     written = {name: {"Type": "AWS::SQS::Queue"} for name in template["Resources"] if not name.startswith("Fn::")}
     stack = discover_in(parse(json.dumps({"Resources": written}), "t"), catalog=STAND_IN)
     assert {resource.logical_id for resource in stack.resources} == set(written)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        "{RedrivePolicy: {deadLetterTargetArn: '%s'}}" % ("${a" * 300_000),
+        "{RedrivePolicy: {deadLetterTargetArn: '%s:'}}" % (":x" * 300_000),
+        "{RedrivePolicy: '%s'}" % ("[" * 300_000),
+        "{QueueName: !Sub '%s'}" % ("${" * 300_000),
+        "{QueueName: !Ref '%s'}" % ("${" * 300_000),
+        "{QueueName: !Split ['-', !Sub '%s']}" % ("-${A}" * 100_000),
+    ],
+    ids=["open placeholders", "colons", "open JSON", "open Sub", "open Ref", "split"],
+)
+def test_long_hostile_texts_end_in_time(properties: str) -> None:
+    """Each would run for hours if its time grew with the square of its length."""
+    queue = f"{{Type: AWS::SQS::Queue, Properties: {properties}}}"
+    check(f"Resources:\n  D: {{Type: AWS::SQS::Queue}}\n  Q: {queue}\n", STAND_IN)

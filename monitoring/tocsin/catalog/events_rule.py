@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from ..alarm import Metric
-from ..cloudformation.symbolic import Symbolic
 from ..errors import DeclarationError
 from ..model import Resource, SinceSuccess, SliKind
 from .entry import (
@@ -26,7 +25,7 @@ from .entry import (
 )
 from .expressions import above
 from .properties import is_switched_off, mappings, named_by, physical_name
-from .schedules import longest_gap
+from .schedules import interval_of
 
 NAMESPACE = "AWS/Events"
 METRICS_PAGE = "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html"
@@ -46,12 +45,6 @@ def _metric(rule: Resource, bus: str, name: str) -> Metric:
     # Rules of the default bus publish without the bus's name.
     rule_name = ("RuleName", name_of(rule))
     return Metric(NAMESPACE, name, (rule_name,) if bus == "default" else (("EventBusName", bus), rule_name))
-
-
-def expected_interval(rule: Resource) -> timedelta | None:
-    """The longest regular gap between two runs of a scheduled rule; None for a rule that waits for events."""
-    expression = rule.properties.get("ScheduleExpression")
-    return longest_gap(expression) if isinstance(expression, str) and not isinstance(expression, Symbolic) else None
 
 
 def _targets(rule: Resource) -> tuple[Mapping[str, Any], ...]:
@@ -104,7 +97,7 @@ def invoked_function(resource: Resource, *targets: Mapping[str, Any]) -> Resourc
 
 
 def _no_heartbeat(rule: Resource) -> str | None:
-    if expected_interval(rule) is None:
+    if interval_of(rule) is None:
         return "it has no schedule that can be read, so nobody knows when it should run"
     if _bus(rule) is None:
         return _UNKNOWN_BUS.reason
@@ -116,7 +109,7 @@ def _no_heartbeat(rule: Resource) -> str | None:
 
 
 def _heartbeat(rule: Resource, limit: timedelta | None) -> SinceSuccess:
-    bus, interval = _bus(rule), limit or expected_interval(rule)
+    bus, interval = _bus(rule), limit or interval_of(rule)
     if bus is None or interval is None:
         raise DeclarationError(f"{rule.logical_id} has no heartbeat SLI: {_no_heartbeat(rule)}")
     # Neither counter is published while it is 0, so silence is the broken promise itself.
@@ -202,7 +195,7 @@ TYPES = (
         ),
         panels=_panels,
         unwatched=lambda rule: "the template switches it off" if is_switched_off(rule) else None,
-        expected_interval=expected_interval,
+        expected_interval=interval_of,
         not_alarmed={
             "TriggeredRules": "a rule that matches nothing may be right; for a schedule it is a promise (a heartbeat SLO)",
             "RetryInvocationAttempts": "a retry that succeeds harms nobody, and one that does not is counted as failed",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cloudformation.symbolic import references
 from ..model import Resource
-from .schedules import longest_gap
+from .schedules import interval_of
 
 
 def invokers(function: Resource) -> tuple[Resource, ...]:
@@ -89,8 +89,7 @@ def expected_interval(function: Resource) -> timedelta | None:
             continue
         if resource.type not in ("AWS::Events::Rule", "AWS::Scheduler::Schedule"):
             return None
-        expression = resource.properties.get("ScheduleExpression")
-        gap = longest_gap(expression) if type(expression) is str else None
+        gap = interval_of(resource)
         if gap is None:
             return None
         gaps.append(gap)

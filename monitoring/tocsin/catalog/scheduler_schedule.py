@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from ..alarm import Metric
-from ..cloudformation.symbolic import Symbolic
 from ..errors import DeclarationError
 from ..model import Resource, SinceSuccess, SliKind
 from .entry import (
@@ -25,8 +24,8 @@ from .entry import (
 )
 from .events_rule import invoked_function
 from .expressions import above
-from .properties import amount, is_switched_off, mappings, physical_name
-from .schedules import longest_gap
+from .properties import is_switched_off, mappings, physical_name
+from .schedules import interval_of
 
 NAMESPACE = "AWS/Scheduler"
 METRICS_PAGE = "https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html"
@@ -61,21 +60,6 @@ def _metric(schedule: Resource, name: str) -> Metric:
 
 def _target(schedule: Resource) -> Mapping[str, Any]:
     return next(iter(mappings(schedule.properties.get("Target"))), {})
-
-
-def expected_interval(schedule: Resource) -> timedelta | None:
-    """The longest gap between two runs, with the flexible window and the hour that a change of the clocks may add."""
-    expression = schedule.properties.get("ScheduleExpression")
-    gap = longest_gap(expression) if isinstance(expression, str) and not isinstance(expression, Symbolic) else None
-    if gap is None:
-        return None
-    for window in mappings(schedule.properties.get("FlexibleTimeWindow")):
-        flexible = Resource(schedule.type, schedule.logical_id, properties=window)
-        gap += timedelta(minutes=min(amount(flexible, "MaximumWindowInMinutes", 0) or 0, 1440))
-    zone = schedule.properties.get("ScheduleExpressionTimezone")
-    if zone not in (None, "UTC", "Etc/UTC") and gap >= timedelta(days=1):
-        gap += timedelta(hours=1)
-    return gap
 
 
 def _on_group(
@@ -130,7 +114,7 @@ def _dead_letter_failed(schedule: Resource) -> tuple[Condition, ...] | Inapplica
 
 
 def _no_heartbeat(schedule: Resource) -> str | None:
-    if expected_interval(schedule) is None:
+    if interval_of(schedule) is None:
         return "it has no recurring schedule that can be read, so nobody knows when it should run"
     if function := invoked_function(schedule, _target(schedule)):
         return (
@@ -145,7 +129,7 @@ def _no_heartbeat(schedule: Resource) -> str | None:
 
 
 def _heartbeat(schedule: Resource, limit: timedelta | None) -> SinceSuccess:
-    interval = limit or expected_interval(schedule)
+    interval = limit or interval_of(schedule)
     if _group(schedule) is None or interval is None:
         raise DeclarationError(f"{schedule.logical_id} has no heartbeat SLI: {_no_heartbeat(schedule)}")
     return SinceSuccess(_metric(schedule, "InvocationAttemptCount"), _metric(schedule, "TargetErrorCount"), interval)
@@ -237,7 +221,7 @@ TYPES = (
         ),
         panels=_panels,
         unwatched=lambda schedule: "the template switches it off" if is_switched_off(schedule) else None,
-        expected_interval=expected_interval,
+        expected_interval=interval_of,
         not_alarmed={
             "InvocationAttemptCount": "too few attempts is a promise (a heartbeat SLO), not a cause",
             "InvocationsSentToDeadLetterCount": "the same run is counted as dropped, and the dead-letter queue has its own alarm",

@@ -1,4 +1,4 @@
-"""The longest regular gap of a rate() or cron() expression of EventBridge."""
+"""How often a rule or schedule runs: the longest regular gap of its rate() or cron() expression."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import pairwise
+
+from ..cloudformation.symbolic import Symbolic
+from ..model import Resource
+from .properties import amount, mappings
 
 # Rules and Scheduler share the syntax: EventBridge User Guide, "Setting a schedule pattern".
 _RATE = re.compile(r"rate\(\s*([0-9]{1,9})\s+(minute|hour|day)s?\s*\)")
@@ -151,3 +155,21 @@ def _every(weekday: int, year: int, month: int, length: int) -> range:
     """The days of a month that fall on a weekday (1 = Sunday)."""
     first = 1 + (weekday - 1 - date(year, month, 1).isoweekday()) % 7
     return range(first, length + 1, 7)
+
+
+def interval_of(resource: Resource) -> timedelta | None:
+    """The longest gap between two runs of a rule or schedule; None where the template does not tell.
+
+    Scheduler adds its flexible window and, in a time zone of its own, the hour that a change of the clocks may add.
+    """
+    expression = resource.properties.get("ScheduleExpression")
+    gap = longest_gap(expression) if isinstance(expression, str) and not isinstance(expression, Symbolic) else None
+    if gap is None:
+        return None
+    for window in mappings(resource.properties.get("FlexibleTimeWindow")):
+        flexible = Resource(resource.type, resource.logical_id, properties=window)
+        gap += timedelta(minutes=min(amount(flexible, "MaximumWindowInMinutes", 0) or 0, _DAY_MINUTES))
+    zone = resource.properties.get("ScheduleExpressionTimezone")
+    if zone not in (None, "UTC", "Etc/UTC") and gap >= timedelta(days=1):
+        gap += timedelta(hours=1)
+    return gap

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cloudformation.document import Document, load
-from ..errors import InputError, TemplateError
-from ..model import nearest
+from ..errors import InputError, TemplateError, nearest
 from .names import NameRule, name_rules
 
 

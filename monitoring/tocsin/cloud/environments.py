@@ -34,8 +34,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import InputError
-from ..model import nearest
+from ..errors import InputError, nearest
 from .committed import as_written
 
 # As the parameter Environment of the generated templates; stack names allow letters, digits and hyphens only.

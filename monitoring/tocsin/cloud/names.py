@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..cloudformation.document import Document
-from ..errors import CloudError, TemplateError
-from ..model import nearest
+from ..errors import CloudError, TemplateError, nearest
 from .session import Cloud, asking
 from .stacks import StackResource, require_stack, stack_resources
 

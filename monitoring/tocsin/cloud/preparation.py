@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import CloudError, InputError
-from ..model import nearest
+from ..errors import CloudError, InputError, nearest
 from .artifacts import refuse_oversize
 from .change_set import StackRequest
 from .committed import (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, nearest
 from .symbolic import Symbolic
 
 
@@ -21,7 +21,7 @@ def parameter_values(section: Any, given: Mapping[str, str], path: str) -> dict[
     declared = section if isinstance(section, dict) else {}
     for name in sorted(given):
         if name not in declared:
-            raise InputError(f"{path}: the template has no parameter {name!r}; {_nearest(name, declared)}")
+            raise InputError(f"{path}: the template has no parameter {name!r}; {nearest(name, declared)}")
     return {name: _value(name, body, given, path) for name, body in declared.items()}
 
 
@@ -89,14 +89,3 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    known = sorted(names)
-    if not known:
-        return "it has none"
-    import difflib
-
-    if close := difflib.get_close_matches(name, known, n=1):
-        return f"did you mean {close[0]!r}?"
-    return f"it has: {', '.join(known[:10])}" + (" …" if len(known) > 10 else "")

@@ -166,7 +166,7 @@ class _Reader:
         top.size += size
         top.height = max(top.height, height + 1)
         if top.size > MAX_NODES:
-            raise self.error(f"its aliases unfold to more than {MAX_NODES:,} values", mark)
+            raise self.error(f"holds more than {MAX_NODES:,} values, aliases written out", mark)
         if len(self.open) + height > MAX_DEPTH:
             raise self.error(f"nested deeper than {MAX_DEPTH} levels", mark)
         if isinstance(top.into, list):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..cloudformation.intrinsics import Resolved
+from ..cloudformation.splitting import PLACEHOLDER
 from ..cloudformation.symbolic import references
 
 QUEUE = "AWS::SQS::Queue"
@@ -20,8 +20,6 @@ _TARGETS = {
     "DeadLetterQueue": ("TargetArn",),
     "OnFailure": ("Destination",),
 }
-# A placeholder holds colons of its own: ${AWS::Region}.
-_LAST_SEGMENT = re.compile(r"(?:\$\{[^}]*\}|[^:/])*$")
 
 
 def dead_letter_queues(resources: Iterable[Resolved]) -> frozenset[str]:
@@ -43,8 +41,7 @@ def dead_letter_queues(resources: Iterable[Resolved]) -> frozenset[str]:
             if named := {reference.logical_id for reference in references(target)} & queues:
                 found |= named
             elif isinstance(target, str):
-                last = _LAST_SEGMENT.search(target)
-                name = last.group() if last else ""
+                name = _last_segment(target)
                 found |= {by_name[name]} if name in by_name else {target} & queues
     return frozenset(found)
 
@@ -82,6 +79,12 @@ def _declares_itself(policy: Any) -> bool:
     if isinstance(policy, str):
         policy = _parsed(policy)
     return isinstance(policy, dict) and bool(policy.get("sourceQueueArns"))
+
+
+def _last_segment(arn: str) -> str:
+    """The name at the end of an ARN or URL.  A placeholder such as ``${AWS::Region}`` holds colons of its own."""
+    masked = PLACEHOLDER.sub(lambda match: "x" * len(match.group()), arn)
+    return arn[max(masked.rfind(":"), masked.rfind("/")) + 1 :]
 
 
 def _parsed(text: str) -> Any:

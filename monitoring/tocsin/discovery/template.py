@@ -55,7 +55,7 @@ def discover_in(
     given = {name: value for name, value in parameters.items() if name in declared or name not in ignore_unknown}
     resolution = resolve_all(document, given)
     resources, implied = translate(resolution.resources, resolution.globals)
-    return _sort(document, resolution, resources, implied, catalog)
+    return _sort(document, resolution, resources, implied, catalog, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ def _sort(
     resources: tuple[Resolved, ...],
     implied: tuple[Resolved, ...],
     catalog: Mapping[str, ResourceType],
+    given: Collection[str],
 ) -> Stack:
     dead_letters = dead_letter_queues((*resources, *implied))
     everything: dict[str, Resource] = {}
@@ -92,7 +93,7 @@ def _sort(
 
     watched, unwatched = [], [_loop(loop) for loop in resolution.stuck]
     for one in found[: len(resources)]:
-        reason = _reason(one, catalog.get(one.resource.type))
+        reason = _reason(one, catalog.get(one.resource.type), given)
         if reason is None:
             watched.append(one.resource)
         else:
@@ -115,16 +116,19 @@ def _name(resolved: Resolved, entry: ResourceType | None) -> str | None:
     return name if isinstance(name, str) and name and not isinstance(name, Symbolic) else None
 
 
-def _reason(found: _Found, entry: ResourceType | None) -> str | None:
-    """Why the resource is not watched; None if it is."""
+def _reason(found: _Found, entry: ResourceType | None, given: Collection[str]) -> str | None:
+    """Why the resource is not watched; None if it is.
+
+    A condition that is false by default values alone does not count: another environment may make it true, and the
+    alarms of a conditional resource exist only where the resource does.
+    """
     resolved = found.resolved
     if resolved.logical_id == "Fn::Transform":
         return "a part of another file or a macro: run Tocsin on the template that CloudFormation makes of it"
     if entry is None:
         return why_unwatched(resolved.type)
-    if resolved.exists is False:
-        hint = f"; to watch it, give --param {resolved.decided_by[0]}=…" if resolved.decided_by else ""
-        return f"its condition {resolved.condition} is false with these parameters{hint}"
+    if resolved.exists is False and (not resolved.decided_by or any(name in given for name in resolved.decided_by)):
+        return f"its condition {resolved.condition} is false with these parameters"
     return entry.unwatched(found.resource)
 
 

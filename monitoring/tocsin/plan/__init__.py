@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..catalog import CATALOG
-from ..errors import DeclarationError, PlanError
-from ..model import System, nearest
+from ..errors import DeclarationError, PlanError, nearest
+from ..model import System
 from .causes import causes
 from .decisions import (
     ENVIRONMENT,

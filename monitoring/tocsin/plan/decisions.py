@@ -27,7 +27,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class NameParameter:
-    """A parameter of the alarm template that holds a physical name, and how to find it in the watched stack."""
+    """A parameter of the alarm template that holds a physical name, and how to find it in the watched stack.
+
+    ``optional``: the resource stands under a condition of its template; where it is not created the name is empty.
+    """
 
     name: str
     logical_id: str
@@ -35,6 +38,7 @@ class NameParameter:
     source: NameSource
     default: str | None
     description: str
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

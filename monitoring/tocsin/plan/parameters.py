@@ -42,8 +42,9 @@ def name_parameters(system: System, alarms: Iterable[PlannedAlarm]) -> tuple[Nam
                     logical_id=logical_id,
                     type=resource.type,
                     source=entry.name_source if entry else NameSource.PHYSICAL_ID,
-                    default=resource.name,
+                    default=None if resource.conditional else resource.name,
                     description=f"Name of the {entry.title if entry else resource.type} {logical_id}",
+                    optional=resource.conditional,
                 )
             )
     missing = used - {parameter.name for parameter in found}

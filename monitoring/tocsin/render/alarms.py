@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from troposphere import Parameter, Ref, Sub, Template
+from troposphere import And, Equals, Not, Parameter, Ref, Sub, Template
 from troposphere.cloudwatch import (
     Alarm as AlarmResource,
 )
@@ -56,7 +56,10 @@ def alarm_tree(plan: Plan) -> dict[str, Any]:
     _add_parameters(template, plan)
     logical_ids = {planned.alarm.name: planned.logical_id for planned in plan.alarms}
     for planned in plan.alarms:
-        template.add_resource(_resource(planned, logical_ids))
+        resource = _resource(planned, logical_ids)
+        if names := _optional_names(plan, planned):
+            resource.Condition = _condition(template, names)
+        template.add_resource(resource)
     tree: dict[str, Any] = template.to_dict()
     return tree
 
@@ -78,8 +81,31 @@ def _add_parameters(template: Template, plan: Plan) -> None:
                 Parameter(name, Type="String", Description=f"SNS topic that a {severity.value} is sent to")
             )
     for parameter in plan.parameters:
-        default = {"Default": parameter.default} if parameter.default is not None else {}
+        known = "" if parameter.optional else parameter.default
+        default = {} if known is None else {"Default": known}
         template.add_parameter(Parameter(parameter.name, Type="String", Description=parameter.description, **default))
+
+
+def _optional_names(plan: Plan, planned: PlannedAlarm) -> tuple[str, ...]:
+    """The names an alarm cannot do without and that may be empty; a composite alarm needs what its children need."""
+    optional = {f"${{{parameter.name}}}": parameter.name for parameter in plan.parameters if parameter.optional}
+    if not optional:
+        return ()
+    if isinstance(planned.alarm, Alarm):
+        alarms = [planned.alarm]
+    else:
+        alarms = [other.alarm for other in plan.alarms if other.slo == planned.slo and isinstance(other.alarm, Alarm)]
+    values = {value for alarm in alarms for metric in alarm.metrics for _, value in metric.dimensions}
+    return tuple(sorted(name for text, name in optional.items() if text in values))
+
+
+def _condition(template: Template, names: tuple[str, ...]) -> str:
+    """The condition that everything an alarm watches is there; made once."""
+    condition = "Has" + "And".join(names)
+    if condition not in template.conditions:
+        there = [Not(Equals(Ref(name), "")) for name in names]
+        template.add_condition(condition, there[0] if len(there) == 1 else And(*there))
+    return condition
 
 
 def _resource(planned: PlannedAlarm, logical_ids: dict[str, str]) -> AlarmResource | CompositeAlarmResource:

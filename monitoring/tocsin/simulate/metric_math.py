@@ -14,8 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..alarm import MetricQuery, MetricStat
-from ..errors import SimulationError
-from ..model import nearest
+from ..errors import SimulationError, nearest
 from . import math_syntax as syntax
 from .reading import DEFAULT, Reading
 from .series import seconds

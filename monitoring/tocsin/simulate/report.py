@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ from .timeline import Timeline, simulate
 
 _STRIP = {AlarmState.OK: "·", AlarmState.ALARM: "█", AlarmState.INSUFFICIENT_DATA: " "}
 _STRIP_WIDTH = 60
+# Series of one symptom say nothing about most alarms of a template; their names would bury what happened.
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,17 @@ def lines(simulation: Simulation) -> Iterator[str]:
         yield f"{quiet} alarms did not change"
     for refused in timeline.refused:
         yield f"not evaluated: {refused.name}: {refused.reason}"
-    for name in timeline.without_data:
-        yield f"saw no data: {name}"
+    if timeline.without_data:
+        yield _without_data(timeline.without_data)
     if simulation.template.unresolved:
         yield f"without a value: {', '.join(simulation.template.unresolved)}; give them with --param NAME=VALUE"
+
+
+def _without_data(names: Sequence[str]) -> str:
+    """One line, however many alarms the series say nothing about."""
+    shown, rest = names[:_NAMED], len(names) - _NAMED
+    more = f" and {rest} more, all named by --json" if rest > 0 else ""
+    return f"{len(names)} alarm{'' if len(names) == 1 else 's'} saw no data: {', '.join(shown)}{more}"
 
 
 def _strip(timeline: Timeline, name: str) -> str:

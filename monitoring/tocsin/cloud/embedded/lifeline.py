@@ -1,13 +1,14 @@
 """Run one program for exactly as long as standard input stays open: the program dies with whoever holds the pipe.
 
-``python lifeline.py [--user UID GID] PROGRAM ARGUMENT…``.  The kernel closes the pipe when its holder ends, however it
+``python lifeline.py [--user UID GID] [--remove FOLDER] PROGRAM ARGUMENT…``.  The kernel closes the pipe when its holder ends, however it
 ends, so this works alike on Linux and macOS and needs no signal of the parent's.  The program gets SIGINT first
-(PostgreSQL: fast shutdown) and SIGKILL after five seconds.
+(PostgreSQL: fast shutdown) and SIGKILL after five seconds; if standard input closed, the folder is removed then.
 
 This file imports nothing of the package, so that it starts in some 20 ms.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,10 +23,15 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--user"]:
         options = {"user": int(arguments[1]), "group": int(arguments[2]), "extra_groups": []}
         arguments = arguments[3:]
+    folder = None
+    if arguments[:1] == ["--remove"]:
+        folder, arguments = arguments[1], arguments[2:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     program: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
         arguments, stdin=subprocess.DEVNULL, start_new_session=True, **options
     )
+
+    ended = threading.Event()
 
     def stop() -> None:
         program.send_signal(signal.SIGINT)
@@ -37,11 +43,15 @@ def main(arguments: list[str]) -> int:
     def watch() -> None:
         while os.read(0, 4096):
             pass
+        ended.set()
         stop()
 
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stop, daemon=True).start())
     threading.Thread(target=watch, daemon=True).start()
-    return program.wait()
+    code = program.wait()
+    if folder is not None and ended.is_set():
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class PostgreSql:
         return _connect(self.port, user or self.user, password or self.password, database)
 
     def stop(self) -> None:
-        """End the server and remove what it kept outside its directory."""
+        """End the server and remove its files."""
         if self.process.stdin is not None:
             self.process.stdin.close()
         try:
@@ -68,8 +68,7 @@ class PostgreSql:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        shutil.rmtree(self._temporary or self.directory, ignore_errors=True)
 
 
 def find_binaries() -> Path:
@@ -125,17 +124,19 @@ def start_postgres(directory: Path, *, user: str = "postgres", settings: Mapping
         raise CloudError(f"PostgreSQL's initdb failed: {made.stderr.decode(errors='replace').strip().splitlines()[-1]}")
     tls = _has_tls(binaries, data, environment, account)
     chosen = {**_SETTINGS, **(_certificate(home, account) if tls else {}), **(settings or {})}
-    for attempt in range(_ATTEMPTS):
+    log = home / "postgres.log"
+    for _ in range(_ATTEMPTS):
         port = _free_port()
-        process = _launch(binaries, data, port, chosen, environment, account, home / "postgres.log")
-        if _answers(process, port, user, password):
-            return PostgreSql("127.0.0.1", port, user, password, home, tls, process, temporary)
-        if attempt == _ATTEMPTS - 1:
-            last = (home / "postgres.log").read_text(errors="replace").strip().splitlines()[-1:]
-            raise CloudError(
-                f"PostgreSQL did not start: {''.join(last) or 'no message'} (log: {home / 'postgres.log'})"
-            )
-    raise AssertionError("unreachable")
+        process = _launch(binaries, home, port, chosen, environment, account, temporary or home)
+        server = PostgreSql("127.0.0.1", port, user, password, home, tls, process, temporary)
+        if _answers(server):
+            return server
+        said = log.read_text(errors="replace").strip().splitlines()[-1:]
+        if process.poll() is None:
+            break
+        # It ended by itself: most likely another process took the port in between.
+    server.stop()
+    raise CloudError(f"PostgreSQL did not start: {''.join(said) or 'no message'}")
 
 
 def _version(name: str) -> tuple[int, ...]:
@@ -171,8 +172,8 @@ def _home(directory: Path, account: pwd.struct_passwd | None) -> tuple[Path, Pat
             )
         directory = temporary = Path(tempfile.mkdtemp(prefix="tocsin-pg-", dir=shared))
         directory.chmod(0o755)
-    home = directory.resolve() / "postgres"
-    home.mkdir(mode=0o700, exist_ok=True)
+    # A new one each time: what an earlier run left behind is in nobody's way.
+    home = Path(tempfile.mkdtemp(prefix="postgres-", dir=directory.resolve()))
     if account is not None:
         os.chown(home, account.pw_uid, account.pw_gid)
     return home, temporary
@@ -259,36 +260,33 @@ def _write_private(path: Path, content: bytes, account: pwd.struct_passwd | None
 
 def _launch(
     binaries: Path,
-    data: Path,
+    home: Path,
     port: int,
     settings: Mapping[str, str],
     environment: Mapping[str, str],
     account: pwd.struct_passwd | None,
-    log: Path,
+    removed: Path,
 ) -> subprocess.Popen[bytes]:
     options = [part for name, value in sorted(settings.items()) for part in ("-c", f"{name}={value}")]
     user = [] if account is None else ["--user", str(account.pw_uid), str(account.pw_gid)]
-    command = [sys.executable, "-I", "-S", str(Path(lifeline.__file__)), *user]
-    command += [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *options]
-    with log.open("ab") as output:
+    command = [sys.executable, "-I", "-S", str(Path(lifeline.__file__)), *user, "--remove", str(removed)]
+    command += [str(binaries / "postgres"), "-D", str(home / "data"), "-p", str(port), *options]
+    with (home / "postgres.log").open("ab") as output:
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=dict(environment), start_new_session=True
         )
 
 
-def _answers(process: subprocess.Popen[bytes], port: int, user: str, password: str) -> bool:
+def _answers(server: PostgreSql) -> bool:
     """True once the server takes connections; False if it ended or took too long."""
     deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            _connect(port, user, password, "postgres").close()
+            server.connect().close()
         except Exception:  # the driver has many words for "not yet"
             time.sleep(0.02)
         else:
             return True
-    if process.stdin is not None:
-        process.stdin.close()
-    process.wait()
     return False
 
 
