@@ -208,7 +208,7 @@ def test_given_parameters_beat_defaults() -> None:
     ("parameters", "message"),
     [
         ({"Stge": "x"}, "t: the template has no parameter 'Stge'; did you mean 'Stage'?"),
-        ({"Zzzzzz": "x"}, "it has: Account, Env, "),
+        ({"Zzzzzz": "x"}, "there are: Account, Env, "),
         ({"Env": "test"}, "t: the parameter Env must be one of dev, prod; got 'test'"),
         ({"Timeout": "soon"}, "t: the parameter Timeout must be a number; got 'soon'"),
         ({"Limits": "1,x"}, "t: the parameter Limits must be a number; got 'x'"),
@@ -221,7 +221,7 @@ def test_wrong_parameters_are_refused(parameters: dict[str, str], message: str) 
 
 
 def test_a_template_without_parameters_says_so() -> None:
-    with pytest.raises(InputError, match="no parameter 'A'; it has none"):
+    with pytest.raises(InputError, match="no parameter 'A'; there are none"):
         resolve(parse("Resources: {}", "t"), {"A": "1"})
 
 
