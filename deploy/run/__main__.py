@@ -94,7 +94,7 @@ def run(*, keep: bool) -> None:
         if pager.refused:
             print(f"refused by the on-call endpoint: {'; '.join(pager.refused)}\n")
         if left := pager.open_alerts():
-            print(f"still open, because its windows are a day and longer: {', '.join(left)}\n")
+            print(f"tickets still open, until their windows have passed: {', '.join(left)}\n")
         if keep:
             _keep(aws, stage.api_url.format(user=USERS[0]), pager.url("alerts"))
 

@@ -155,9 +155,12 @@ class Stage:
         )["Attributes"]
         return int(attributes["ApproximateNumberOfMessages"])
 
-    def clear_dead_letters(self) -> None:
-        """What somebody does who has read the runbook: look, then throw the poisoned message away."""
-        self.client("sqs").purge_queue(QueueUrl=self.outputs["notification"]["GenerateMessageDeadLettersUrl"])
+    def delete_dead_letter(self) -> str:
+        """What the runbook says of a poisoned message: read it, keep its body, delete that one.  Returns the body."""
+        queue = self.outputs["notification"]["GenerateMessageDeadLettersUrl"]
+        (message,) = self.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=1)["Messages"]
+        self.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return str(message["Body"])
 
 
 def _session(aws: EmbeddedAws) -> Any:

@@ -141,10 +141,10 @@ def a_poisoned_message(scene: Scene) -> Fault:
     scene.say("MessageGenerator failed three times; the message is dead-lettered")
     ticket = _told(pager, DEAD_LETTERS, "ALARM", sent, "no ticket arrived")
     scene.say(f"ticket received, {spoken(ticket.changed_at - sent)} after the message was queued")
-    stage.clear_dead_letters()
+    body = stage.delete_dead_letter()
     cleared = stage.aws.now()
     closed = _told(pager, DEAD_LETTERS, "OK", cleared, "the ticket did not close")
-    scene.say("dead-letter queue cleared as its runbook says; ticket closed")
+    scene.say(f"the message, {body!r}, read and deleted as its runbook says; ticket closed")
     return Fault(
         title="2  A poisoned message, and a ticket",
         moments=_in_order(
@@ -152,7 +152,7 @@ def a_poisoned_message(scene: Scene) -> Fault:
                 Moment(sent, "fault: a message that is not JSON"),
                 Moment(dead, "dead-lettered after three receives"),
                 Moment(ticket.changed_at, "alarm sqs-dead-letter-queue-not-empty in ALARM, ticket sent"),
-                Moment(cleared, "queue cleared"),
+                Moment(cleared, "the message read and deleted"),
                 Moment(closed.changed_at, "alarm OK, ticket closed"),
             ]
         ),
