@@ -152,21 +152,8 @@ def window_condition(
     period = window // _SECOND
     measure = slo.sli.measure
     if isinstance(measure, Counted):
-        total = "FILL(valid, 0)" if measure.bad_in_valid else "(FILL(valid, 0) + FILL(bad, 0))"
-        minimum = max(1, slo.minimum_bad_events) if gated else 1
         return (
-            (
-                MetricQuery(
-                    id="ratio",
-                    expression=f"IF(FILL(bad, 0) >= {minimum}, FILL(bad, 0) / {total}, 0)",
-                    label="bad share",
-                    period=period,
-                ),
-                MetricQuery(id="bad", stat=MetricStat(measure.bad, measure.bad_statistic, period), return_data=False),
-                MetricQuery(
-                    id="valid", stat=MetricStat(measure.valid, measure.valid_statistic, period), return_data=False
-                ),
-            ),
+            _counted(measure, max(1, slo.minimum_bad_events) if gated else 1, period),
             Comparison.GREATER,
             float(tier.bad_ratio),
         )
@@ -181,6 +168,39 @@ def window_condition(
             float(100 * (1 - tier.bad_ratio)),
         )
     raise PlanError(f"SLO {slo.name} has no burn rate")
+
+
+def _counted(measure: Counted, minimum: int, period: int) -> tuple[MetricQuery, ...]:
+    """The share of bad events in one datapoint, 0 where there are fewer than ``minimum``.
+
+    A level counts what it rose by since the window before, which CloudWatch reads too: its evaluation range is longer
+    than the one datapoint that is judged (User Guide, "Configuring how CloudWatch alarms treat missing data").
+    """
+    inputs = [
+        MetricQuery(
+            id="bad",
+            stat=MetricStat(measure.bad, "Maximum" if measure.bad_is_level else measure.bad_statistic, period),
+            return_data=False,
+        ),
+        MetricQuery(id="valid", stat=MetricStat(measure.valid, measure.valid_statistic, period), return_data=False),
+    ]
+    bad = "FILL(bad, 0)"
+    if measure.bad_is_level:
+        rise = "DIFF(FILL(bad, 0))"
+        added = MetricQuery(
+            id="added",
+            expression=f"FILL(IF({rise} > 0, {rise}, 0), 0)",
+            label="bad events",
+            return_data=False,
+            period=period,
+        )
+        inputs.insert(0, added)
+        bad = "added"
+    total = "FILL(valid, 0)" if measure.bad_in_valid else f"(FILL(valid, 0) + {bad})"
+    ratio = MetricQuery(
+        id="ratio", expression=f"IF({bad} >= {minimum}, {bad} / {total}, 0)", label="bad share", period=period
+    )
+    return (ratio, *inputs)
 
 
 @dataclass(frozen=True, slots=True)

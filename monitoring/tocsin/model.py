@@ -94,6 +94,8 @@ class Counted:
     """Bad over valid events, each the sum of counters.  Statistic is Sum unless ``*_statistic`` says otherwise.
 
     ``bad_in_valid`` is False where the valid counter leaves the bad events out: then valid is the sum of both.
+    ``bad_is_level``: the bad metric is a gauge, such as the depth of a dead-letter queue, read by Maximum; what is
+    added to it counts, so that a message that lies there for a week is one bad event.
     """
 
     bad: Metric
@@ -101,6 +103,7 @@ class Counted:
     bad_statistic: str = "Sum"
     valid_statistic: str = "Sum"
     bad_in_valid: bool = True
+    bad_is_level: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def _completeness(queue: Resource) -> Counted:
     return Counted(
         bad=Metric(NAMESPACE, "ApproximateNumberOfMessagesVisible", (("QueueName", dead_letters),)),
         valid=_metric(queue, "NumberOfMessagesDeleted"),
-        bad_statistic="Maximum",
+        bad_is_level=True,
         bad_in_valid=False,
     )
 

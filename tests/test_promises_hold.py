@@ -1,0 +1,222 @@
+"""What the committed alarms of the notification system do, by the simulator: who would be told of what, and who not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tocsin.alarm import AlarmState, Metric
+from tocsin.simulate.series import Store
+from tocsin.simulate.statistics import StatisticSet
+from tocsin.simulate.template import read_template
+from tocsin.simulate.timeline import Timeline, simulate
+
+ROOT = Path(__file__).parents[1]
+START = datetime(2026, 1, 5, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+NAMES = {
+    "NotificationsApiName": "api",
+    "GenerateMessageName": "queue",
+    "GenerateMessageDeadLettersName": "letters",
+    "FindDailyNotificationsName": "find",
+}
+API, STAGE = (("ApiName", "api"),), (("ApiName", "api"), ("Stage", "live"))
+COUNT, ERRORS = Metric("AWS/ApiGateway", "Count", API), Metric("AWS/ApiGateway", "5XXError", API)
+LETTERS = Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", (("QueueName", "letters"),))
+DELETED = Metric("AWS/SQS", "NumberOfMessagesDeleted", (("QueueName", "queue"),))
+AGE = Metric("AWS/SQS", "ApproximateAgeOfOldestMessage", (("QueueName", "queue"),))
+RUNS = Metric("AWS/Lambda", "Invocations", (("FunctionName", "find"),))
+FAILED = Metric("AWS/Lambda", "Errors", (("FunctionName", "find"),))
+
+Traffic = Callable[[datetime], tuple[int, int]]
+
+
+def requests(traffic: Traffic, length: timedelta) -> Store:
+    """API traffic: (requests, failures) of each minute."""
+    store = Store()
+    at = START
+    while at < START + length:
+        count, bad = traffic(at)
+        if count:
+            store.add_statistics(COUNT, at, StatisticSet(count, count, 1, 1))
+            store.add_statistics(ERRORS, at, StatisticSet(count, bad, int(bad == count), int(bad > 0)))
+        at += MINUTE
+    return store
+
+
+def run(store: Store, length: timedelta) -> Timeline:
+    template = read_template(ROOT / "alarms" / "notification.yaml", NAMES)
+    states = {one.name: AlarmState.OK for one in (*template.alarms, *template.composites)}
+    return simulate(template, store, START, START + length, initial=states)
+
+
+def alarmed(timeline: Timeline, name: str) -> list[datetime]:
+    """When the alarm went into ALARM."""
+    changes = timeline.changes[f"prod-notification-{name}"]
+    return [change.at for change in changes if change.state is AlarmState.ALARM and change.from_state is AlarmState.OK]
+
+
+def after(start: datetime, *moments: timedelta) -> list[datetime]:
+    return [start + moment for moment in moments]
+
+
+def test_a_full_outage_pages_within_two_minutes_and_closes_after_the_short_window() -> None:
+    fault = START + 8 * HOUR
+    timeline = run(requests(lambda at: (60, 60 if fault <= at < fault + 20 * MINUTE else 0), 12 * HOUR), 12 * HOUR)
+    assert alarmed(timeline, "api-availability-page") == after(fault, MINUTE), (
+        "48 s by the workbook, then the next minute"
+    )
+    page = timeline.changes["prod-notification-api-availability-page"]
+    assert page[-1].state is AlarmState.OK
+    assert page[-1].at == fault + 50 * MINUTE, "30 minutes after the fault the 30-minute window is clean"
+
+
+def test_a_single_failure_in_a_quiet_hour_wakes_nobody_and_an_outage_in_it_does() -> None:
+    """Ten requests an hour: one failure is a burn rate of 1,000 in five minutes."""
+    odd = START + 5 * HOUR
+
+    def quiet(failing: Callable[[datetime], bool]) -> Traffic:
+        return lambda at: (1, int(failing(at))) if at.minute % 6 == 0 else (0, 0)
+
+    timeline = run(requests(quiet(lambda at: at == odd), 12 * HOUR), 12 * HOUR)
+    assert alarmed(timeline, "api-availability-page") == []
+    assert alarmed(timeline, "api-availability-ticket") == []
+    outage = run(requests(quiet(lambda at: at >= odd), 8 * HOUR), 8 * HOUR)
+    assert alarmed(outage, "api-availability-page") == after(odd, 7 * MINUTE), (
+        "the second failure comes after six minutes"
+    )
+
+
+def test_noise_at_half_the_budget_tells_nobody() -> None:
+    """One failure in 2,000 requests where one in 1,000 is allowed, spread evenly over four days."""
+    timeline = run(requests(lambda at: (100, int(at.minute % 20 == 0)), 4 * DAY), 4 * DAY)
+    assert alarmed(timeline, "api-availability-page") == []
+    assert alarmed(timeline, "api-availability-ticket") == []
+
+
+def test_a_slow_burn_opens_a_ticket_and_no_page() -> None:
+    """Four times the allowed rate: 0.4 %."""
+    timeline = run(requests(lambda at: (250, 1), 2 * DAY), 2 * DAY)
+    assert alarmed(timeline, "api-availability-page") == []
+    assert len(alarmed(timeline, "api-availability-ticket")) == 1
+
+
+def test_a_page_does_not_hang_when_traffic_stops_in_the_outage() -> None:
+    fault = START + 8 * HOUR
+    timeline = run(
+        requests(lambda at: (60, 60 if at >= fault else 0) if at < fault + 10 * MINUTE else (0, 0), 12 * HOUR),
+        12 * HOUR,
+    )
+    page = timeline.changes["prod-notification-api-availability-page"]
+    assert alarmed(timeline, "api-availability-page") == after(fault, MINUTE)
+    assert page[-1].state is AlarmState.OK
+    assert page[-1].at <= fault + 41 * MINUTE, "not kept in ALARM by datapoints from before"
+
+
+def test_the_ticket_is_held_back_while_the_page_is_out() -> None:
+    fault = START + 8 * HOUR
+    timeline = run(requests(lambda at: (60, 60 if fault <= at < fault + 30 * MINUTE else 0), 12 * HOUR), 12 * HOUR)
+    told = [
+        one
+        for one in timeline.notifications
+        if one.alarm.endswith("api-availability-ticket") and one.state is AlarmState.ALARM
+    ]
+    closed = timeline.changes["prod-notification-api-availability-page"][-1].at
+    assert [one.at >= closed for one in told] == [True]
+
+
+def daily_run(
+    days: int, begins: Callable[[int], timedelta | None], fails: Callable[[int], bool] = lambda day: False
+) -> Store:
+    """A job at five o'clock: by how much each day's run begins late; None if it does not begin."""
+    store = Store()
+    for day in range(days):
+        late = begins(day)
+        if late is not None:
+            at = START + day * DAY + 5 * HOUR + late
+            store.add(RUNS, at, 1)
+            store.add(FAILED, at, float(fails(day)))
+    return store
+
+
+def test_a_daily_job_may_start_late() -> None:
+    late = [0, 110, 0, 45, 119, 1, 0]
+    timeline = run(daily_run(7, lambda day: late[day] * MINUTE), 7 * DAY)
+    began = START + DAY  # the alarm is created before the first run, so the first day has nothing to look back on
+    assert [at for at in alarmed(timeline, "daily-run-page") if at > began + 8 * HOUR] == []
+
+
+@pytest.mark.parametrize("how", ["never starts", "fails"])
+def test_a_missed_run_pages_a_few_hours_later_and_closes_with_the_next(how: str) -> None:
+    missed = 3
+    store = daily_run(
+        6,
+        lambda day: None if day == missed and how == "never starts" else timedelta(),
+        lambda day: day == missed and how == "fails",
+    )
+    timeline = run(store, 6 * DAY)
+    due = START + missed * DAY + 5 * HOUR
+    (page,) = [at for at in alarmed(timeline, "daily-run-page") if at > START + 2 * DAY]
+    assert due + 2 * HOUR < page <= due + 4 * HOUR, "not yet while two hours late is tolerated, then soon"
+    assert timeline.changes["prod-notification-daily-run-page"][-1].state is AlarmState.OK
+
+
+def queue(processed: Traffic, letters: Callable[[datetime], int], length: timedelta) -> Store:
+    """A queue: messages processed in each minute (the second number is not used), and the depth of its dead letters."""
+    store = Store()
+    at = START
+    while at < START + length:
+        deleted, _ = processed(at)
+        if deleted:
+            store.add(DELETED, at, deleted)
+        store.add(LETTERS, at, letters(at))
+        at += MINUTE
+    return store
+
+
+def morning(each_minute: int) -> Traffic:
+    """Work from six to seven every day, nothing else."""
+    return lambda at: (each_minute if at.hour == 6 else 0, 0)
+
+
+def test_two_dead_letters_among_thousands_wake_nobody_however_long_they_lie() -> None:
+    """Half of what the promise allows.  A level would page at night, when nothing is processed beside it."""
+    first = START + 6 * HOUR + 30 * MINUTE
+    timeline = run(queue(morning(70), lambda at: 2 if at >= first else 0, 2 * DAY), 2 * DAY)
+    assert alarmed(timeline, "generation-completeness-page") == []
+    letters = alarmed(timeline, "GenerateMessageDeadLetters-sqs-dead-letter-queue-not-empty")
+    assert letters == after(first, MINUTE), "the ticket of the cause still comes"
+
+
+def test_clearing_dead_letters_is_no_incident() -> None:
+    first = START + 6 * HOUR + 30 * MINUTE
+    cleared = START + DAY + 10 * HOUR
+    timeline = run(queue(morning(70), lambda at: 2 if first <= at < cleared else 0, 2 * DAY), 2 * DAY)
+    assert alarmed(timeline, "generation-completeness-page") == []
+    assert [at for at in alarmed(timeline, "generation-completeness-ticket") if at >= cleared] == []
+
+
+def test_many_dead_letters_page() -> None:
+    first = START + 6 * HOUR + 30 * MINUTE
+    timeline = run(queue(morning(10), lambda at: max(0, min(200, (at - first) // MINUTE * 10)), DAY), DAY)
+    pages = alarmed(timeline, "generation-completeness-page")
+    assert len(pages) == 1
+    assert first < pages[0] <= first + 5 * MINUTE
+
+
+def test_old_messages_page_when_freshness_is_lost() -> None:
+    stuck = START + 8 * HOUR
+    store = Store()
+    at = START
+    while at < START + 12 * HOUR:
+        store.add(AGE, at, 10 if at < stuck else (at - stuck).total_seconds())
+        at += MINUTE
+    (page,) = alarmed(run(store, 12 * HOUR), "generation-freshness-page")
+    old = stuck + 30 * MINUTE
+    assert old < page <= old + 10 * MINUTE
