@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-pytest.importorskip("ministack", reason="the embedded AWS is not installed")
-
 from embedded_tools import Receiver, Stack, clients_of, receiving
 
 from tocsin.cloud.embedded import EmbeddedAws, embedded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -14,6 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 from tocsin.cloud.embedded import EmbeddedAws
 
@@ -153,3 +157,85 @@ def receiving() -> Iterator[Receiver]:
         yield receiver
         server.shutdown()
         thread.join()
+
+
+ROLE = {
+    "Type": "AWS::IAM::Role",
+    "Properties": {
+        "AssumeRolePolicyDocument": {
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            ]
+        }
+    },
+}
+HANDLER = """
+import json
+def handler(event, context):
+    text = json.dumps(event)
+    if "crash" in text:
+        raise ValueError("asked to crash")
+    if "slow" in text:
+        import time
+        time.sleep(30)
+    if "status400" in text:
+        return {"statusCode": 400, "body": "no"}
+    return {"statusCode": 200, "body": "done"}
+"""
+
+
+def function(name: str, code: str = HANDLER, **properties: object) -> dict:
+    return {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "FunctionName": name,
+            "Runtime": "python3.11",
+            "Handler": "index.handler",
+            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+            "Code": {"ZipFile": code},
+            "Timeout": 10,
+            **properties,
+        },
+    }
+
+
+def rest_api(name: str) -> dict:
+    uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Function.Arn}/invocations"
+    return {
+        "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": name}},
+        "Item": {
+            "Type": "AWS::ApiGateway::Resource",
+            "Properties": {"RestApiId": {"Ref": "Api"}, "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "PathPart": "items"},
+        },
+        "Get": {
+            "Type": "AWS::ApiGateway::Method",
+            "Properties": {
+                "RestApiId": {"Ref": "Api"}, "ResourceId": {"Ref": "Item"}, "HttpMethod": "GET", "AuthorizationType": "NONE",
+                "Integration": {"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": {"Fn::Sub": uri}},
+            },
+        },
+        "Deployment": {"Type": "AWS::ApiGateway::Deployment", "DependsOn": "Get", "Properties": {"RestApiId": {"Ref": "Api"}}},
+        "Stage": {
+            "Type": "AWS::ApiGateway::Stage",
+            "Properties": {"RestApiId": {"Ref": "Api"}, "DeploymentId": {"Ref": "Deployment"}, "StageName": "prod"},
+        },
+        "Permission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {"FunctionName": {"Ref": "Function"}, "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"},
+        },
+    }  # fmt: skip
+
+
+def verify(message: dict) -> None:
+    """Check a message as a receiver does: independently of our own string_to_sign.  Raises InvalidSignature."""
+    status, certificate = http(message["SigningCertURL"])
+    assert status == 200
+    names = ["Message", "MessageId"]
+    if message["Type"] == "Notification":
+        names += ["Subject"] * ("Subject" in message) + ["Timestamp", "TopicArn", "Type"]
+    else:
+        names += ["SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
+    text = "".join(f"{name}\n{message[name]}\n" for name in names)
+    digest = hashes.SHA256() if message["SignatureVersion"] == "2" else hashes.SHA1()
+    key = x509.load_pem_x509_certificate(certificate).public_key()
+    key.verify(base64.b64decode(message["Signature"]), text.encode(), PKCS1v15(), digest)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from embedded_tools import Stack, clients_of, eventually, http
-from test_embedded_metrics import ROLE, function, rest_api
-from test_embedded_sns import verify
+from embedded_tools import ROLE, Stack, clients_of, eventually, function, http, rest_api, verify
 
 from tocsin.cloud.embedded import embedded
 

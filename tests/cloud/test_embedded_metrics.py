@@ -7,46 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from embedded_tools import eventually, http
-
-ROLE = {
-    "Type": "AWS::IAM::Role",
-    "Properties": {
-        "AssumeRolePolicyDocument": {
-            "Statement": [
-                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-            ]
-        }
-    },
-}
-HANDLER = """
-import json
-def handler(event, context):
-    text = json.dumps(event)
-    if "crash" in text:
-        raise ValueError("asked to crash")
-    if "slow" in text:
-        import time
-        time.sleep(30)
-    if "status400" in text:
-        return {"statusCode": 400, "body": "no"}
-    return {"statusCode": 200, "body": "done"}
-"""
-
-
-def function(name: str, code: str = HANDLER, **properties: object) -> dict:
-    return {
-        "Type": "AWS::Lambda::Function",
-        "Properties": {
-            "FunctionName": name,
-            "Runtime": "python3.11",
-            "Handler": "index.handler",
-            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-            "Code": {"ZipFile": code},
-            "Timeout": 10,
-            **properties,
-        },
-    }
+from embedded_tools import ROLE, eventually, function, http, rest_api
 
 
 @pytest.fixture
@@ -200,33 +161,6 @@ def test_sqs_redrive_fills_the_dead_letter_queue_without_counting_as_sent(stack,
     assert metric("AWS/SQS", "NumberOfMessagesSent", QueueName="dead")["Sum"] == 0
     assert metric("AWS/SQS", "NumberOfMessagesSent", QueueName="alive")["Sum"] == 1
     assert metric("AWS/Lambda", "Errors", FunctionName="redriven")["Sum"] == 1
-
-
-def rest_api(name: str) -> dict:
-    uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Function.Arn}/invocations"
-    return {
-        "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": name}},
-        "Item": {
-            "Type": "AWS::ApiGateway::Resource",
-            "Properties": {"RestApiId": {"Ref": "Api"}, "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "PathPart": "items"},
-        },
-        "Get": {
-            "Type": "AWS::ApiGateway::Method",
-            "Properties": {
-                "RestApiId": {"Ref": "Api"}, "ResourceId": {"Ref": "Item"}, "HttpMethod": "GET", "AuthorizationType": "NONE",
-                "Integration": {"Type": "AWS_PROXY", "IntegrationHttpMethod": "POST", "Uri": {"Fn::Sub": uri}},
-            },
-        },
-        "Deployment": {"Type": "AWS::ApiGateway::Deployment", "DependsOn": "Get", "Properties": {"RestApiId": {"Ref": "Api"}}},
-        "Stage": {
-            "Type": "AWS::ApiGateway::Stage",
-            "Properties": {"RestApiId": {"Ref": "Api"}, "DeploymentId": {"Ref": "Deployment"}, "StageName": "prod"},
-        },
-        "Permission": {
-            "Type": "AWS::Lambda::Permission",
-            "Properties": {"FunctionName": {"Ref": "Function"}, "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"},
-        },
-    }  # fmt: skip
 
 
 def test_rest_api_samples_each_request(stack, aws, metric):

@@ -63,8 +63,8 @@ def test_tls_with_its_own_certificate(tmp_path):
         connection.close()
 
 
-def test_two_servers_at_once(tmp_path):
-    with postgres(tmp_path / "a") as first, postgres(tmp_path / "b") as second:
+def test_two_servers_at_once_in_one_directory(tmp_path):
+    with postgres(tmp_path) as first, postgres(tmp_path) as second:
         assert first.port != second.port
         first.connect().close()
         second.connect().close()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
 import pytest
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from embedded_tools import eventually, http
+from embedded_tools import eventually, http, verify
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,21 +25,6 @@ def topic_with(endpoint: str, **topic: object) -> dict:
 
 def confirmed(client, topic: str) -> bool:
     return client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["SubscriptionsConfirmed"] == "1"
-
-
-def verify(message: dict) -> None:
-    """Check a message as a receiver does: independently of our own string_to_sign.  Raises InvalidSignature."""
-    status, certificate = http(message["SigningCertURL"])
-    assert status == 200
-    names = ["Message", "MessageId"]
-    if message["Type"] == "Notification":
-        names += ["Subject"] * ("Subject" in message) + ["Timestamp", "TopicArn", "Type"]
-    else:
-        names += ["SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
-    text = "".join(f"{name}\n{message[name]}\n" for name in names)
-    digest = hashes.SHA256() if message["SignatureVersion"] == "2" else hashes.SHA1()
-    key = x509.load_pem_x509_certificate(certificate).public_key()
-    key.verify(base64.b64decode(message["Signature"]), text.encode(), PKCS1v15(), digest)
 
 
 @pytest.mark.parametrize("version", ["1", "2"])

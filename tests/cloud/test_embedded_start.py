@@ -12,8 +12,7 @@ from importlib import metadata
 
 import psutil
 import pytest
-from embedded_tools import Stack, clients_of, eventually
-from test_embedded_metrics import ROLE, function
+from embedded_tools import ROLE, Stack, clients_of, eventually, function
 
 from tocsin.cloud.embedded import EmbeddedAws, base, embedded
 from tocsin.errors import CloudError
@@ -55,7 +54,14 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    return not any(map(alive, processes))
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_block_ends_every_process_and_keeps_the_given_directory(tmp_path):

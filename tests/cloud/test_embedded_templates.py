@@ -7,8 +7,7 @@ import zipfile
 from io import BytesIO
 
 import pytest
-from embedded_tools import eventually
-from test_embedded_metrics import ROLE, function, rest_api
+from embedded_tools import ROLE, eventually, function, rest_api
 
 from tocsin.cloud.embedded.guard import DROPPED, read_back, require, unsupported
 from tocsin.errors import CloudError

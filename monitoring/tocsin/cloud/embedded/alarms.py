@@ -149,24 +149,31 @@ class Alarms:
         return "ALARM" if evaluate_rule(rule, states) else "OK"
 
     def _evaluate_metric_alarms(self, at: datetime) -> list[tuple[dict[str, Any], Evaluation]]:
-        verdicts = []
-        full_minute = at.second == 0
-        for record in self._cloudwatch._alarms.values():
-            try:
+        due = []
+        with self._lock:  # An alarm that is being stored is not seen half made.
+            for record in self._cloudwatch._alarms.values():
                 alarm = self._value(record)
-                if is_due(alarm, at) and (full_minute or alarm.period < 60):
-                    state = AlarmState(record["StateValue"])
-                    verdicts.append((record, evaluate(alarm, self._parts.recorder, at, state)))
-                    record.pop("EvaluationState", None)
+                if alarm and is_due(alarm, at) and (at.second == 0 or alarm.period < 60):
+                    due.append((record, alarm))
+        verdicts = []
+        for record, alarm in due:
+            try:
+                verdict = evaluate(alarm, self._parts.recorder, at, AlarmState(record["StateValue"]))
             except SimulationError as error:
-                _log.warning("alarm %s is not evaluated: %s", record["AlarmName"], error)
-                record["EvaluationState"] = "EVALUATION_ERROR"
+                _fail(record, error)
+            else:
+                verdicts.append((record, verdict))
+                record.pop("EvaluationState", None)
         return verdicts
 
-    def _value(self, record: dict[str, Any]) -> Alarm:
+    def _value(self, record: dict[str, Any]) -> Alarm | None:
         known = self._values.get(record["AlarmArn"])
         if known is None or known[0] is not record:
-            known = self._values[record["AlarmArn"]] = record, alarm_of(record)
+            try:
+                known = self._values[record["AlarmArn"]] = record, alarm_of(record)
+            except SimulationError as error:
+                _fail(record, error)
+                return None
         return known[1]
 
     def _follow_up(self, at: float) -> None:
@@ -302,6 +309,12 @@ class Alarms:
                 "HistoryData": json.dumps(data),
             }
         )
+
+
+def _fail(record: dict[str, Any], error: SimulationError) -> None:
+    """What DescribeAlarms shows of an alarm that cannot be evaluated; it keeps its state."""
+    _log.warning("alarm %s is not evaluated: %s", record["AlarmName"], error)
+    record["EvaluationState"] = "EVALUATION_ERROR"
 
 
 def _state_of(record: dict[str, Any]) -> dict[str, Any]:
