@@ -79,7 +79,7 @@ class MetricQuery:
     """One entry of an alarm's ``Metrics``: either a ``stat`` or a metric-math ``expression`` over other ids.
 
     Exactly one query of an alarm has ``return_data``: that series is compared with the threshold.
-    ``period`` (seconds) belongs to expressions only; a stat carries its own.
+    ``period`` (seconds) is for an expression over no metric of the alarm; a stat carries its own.
     """
 
     id: str

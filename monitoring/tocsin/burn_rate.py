@@ -161,7 +161,7 @@ def window_condition(
         statistic = f"PR(:{format_number(measure.limit, 17)})"
         return (
             (
-                MetricQuery(id="share", expression="FILL(good, 100)", label="good share in percent", period=period),
+                MetricQuery(id="share", expression="FILL(good, 100)", label="good share in percent"),
                 MetricQuery(id="good", stat=MetricStat(measure.metric, statistic, period), return_data=False),
             ),
             Comparison.LESS,
@@ -192,14 +192,11 @@ def _counted(measure: Counted, minimum: int, period: int) -> tuple[MetricQuery, 
             expression=f"FILL(IF({rise} > 0, {rise}, 0), 0)",
             label="bad events",
             return_data=False,
-            period=period,
         )
         inputs.insert(0, added)
         bad = "added"
     total = "FILL(valid, 0)" if measure.bad_in_valid else f"(FILL(valid, 0) + {bad})"
-    ratio = MetricQuery(
-        id="ratio", expression=f"IF({bad} >= {minimum}, {bad} / {total}, 0)", label="bad share", period=period
-    )
+    ratio = MetricQuery(id="ratio", expression=f"IF({bad} >= {minimum}, {bad} / {total}, 0)", label="bad share")
     return (ratio, *inputs)
 
 
@@ -244,5 +241,5 @@ def heartbeat_condition(slo: Slo) -> tuple[tuple[MetricQuery, ...], Comparison, 
     else:
         failed = MetricQuery(id="failed", stat=MetricStat(measure.failed, "Sum", window.period), return_data=False)
         expression, inputs = "FILL(started, 0) - FILL(failed, 0)", (started, failed)
-    successes = MetricQuery(id="successes", expression=expression, label="successful runs", period=window.period)
+    successes = MetricQuery(id="successes", expression=expression, label="successful runs")
     return (successes, *inputs), Comparison.LESS, 1.0, window

@@ -220,8 +220,7 @@ def test_a_condition_is_one_that_cloudwatch_takes(
     resource: Resource, entry: ResourceType, kind: AlarmKind, condition: Condition
 ) -> None:
     assert 1 <= condition.datapoints_to_alarm <= condition.evaluation_periods
-    (period,) = {query.stat.period if query.stat else query.period for query in condition.queries}
-    assert period is not None
+    (period,) = {query.stat.period for query in condition.queries if query.stat}
     length = period * condition.evaluation_periods
     assert length <= (86_400 if period < 3600 else 604_800)
     assert [query.return_data for query in condition.queries].count(True) == 1

@@ -202,7 +202,7 @@ def test_completeness_counts_the_depth_of_the_dead_letter_queue() -> None:
     assert isinstance(measure, Counted)
     assert str(measure.bad) == "AWS/SQS/ApproximateNumberOfMessagesVisible{QueueName=${DeadLettersName}}"
     assert str(measure.valid) == "AWS/SQS/NumberOfMessagesDeleted{QueueName=${OrdersName}}"
-    assert (measure.bad_statistic, measure.valid_statistic, measure.bad_in_valid) == ("Maximum", "Sum", False)
+    assert (measure.bad_is_level, measure.valid_statistic, measure.bad_in_valid) == (True, "Sum", False)
 
 
 @pytest.mark.parametrize(
