@@ -59,12 +59,20 @@ def test_window_alarms_always_have_a_value_and_carry_the_gate_in_the_long_window
     assert long.treat_missing_data is TreatMissingData.NOT_BREACHING
 
 
-def test_a_latency_slo_costs_one_metric_a_window() -> None:
+def test_a_latency_slo_reads_a_percentile_rank_and_counts_in_its_long_windows() -> None:
     planned = plan(system(latency(function(), below="800ms", objective="99%", window="28d", name="fast")))
-    window = alarms(planned)["FastBurn1hLong"]
-    assert isinstance(window, Alarm)
-    assert [query.stat.statistic for query in window.queries if query.stat] == ["PR(:800)"]
-    assert window.threshold == pytest.approx(86.56)
+    long, short = alarms(planned)["FastBurn1hLong"], alarms(planned)["FastBurn1hShort"]
+    assert isinstance(long, Alarm)
+    assert isinstance(short, Alarm)
+    assert [query.stat.statistic for query in short.queries if query.stat] == ["PR(:800)"]
+    assert [query.stat.statistic for query in long.queries if query.stat] == ["PR(:800)", "SampleCount"]
+    assert long.threshold == short.threshold == pytest.approx(86.56)
+
+
+def test_a_latency_slo_without_a_gate_costs_one_metric_a_window() -> None:
+    slo = latency(function(), below="800ms", objective="99%", window="28d", name="fast", minimum_bad_events=1)
+    windows = [one.alarm for one in plan(system(slo)).alarms if one.slo == "fast" and isinstance(one.alarm, Alarm)]
+    assert [len(window.metrics) for window in windows] == [1] * 8
 
 
 def test_a_heartbeat_is_one_alarm_that_pages() -> None:

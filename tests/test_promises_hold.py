@@ -93,6 +93,27 @@ def test_a_single_failure_in_a_quiet_hour_wakes_nobody_and_an_outage_in_it_does(
     )
 
 
+def latencies(slow: Callable[[datetime], int], length: timedelta, each: timedelta = 6 * MINUTE) -> Store:
+    """One request every so often; those for which ``slow`` is not 0 take that many milliseconds, others 50."""
+    store = Store()
+    at = START
+    while at < START + length:
+        store.add(Metric("AWS/ApiGateway", "Latency", API), at, slow(at) or 50)
+        at += each
+    return store
+
+
+def test_one_slow_request_in_a_quiet_night_wakes_nobody_and_many_do() -> None:
+    odd = START + 3 * HOUR
+    once = run(latencies(lambda at: 2500 if at == odd else 0, 12 * HOUR), 12 * HOUR)
+    assert alarmed(once, "api-latency-page") == []
+    alone = run(latencies(lambda at: 2500, DAY, each=2 * DAY), DAY)
+    assert alarmed(alone, "api-latency-page") == [], "not even as the only request of the night"
+    slow = run(latencies(lambda at: 2500 if at >= odd else 0, 8 * HOUR), 8 * HOUR)
+    (page,) = alarmed(slow, "api-latency-page")
+    assert odd < page <= odd + 30 * MINUTE
+
+
 def test_noise_at_half_the_budget_tells_nobody() -> None:
     """One failure in 2,000 requests where one in 1,000 is allowed, spread evenly over four days."""
     timeline = run(requests(lambda at: (100, int(at.minute % 20 == 0)), 4 * DAY), 4 * DAY)

@@ -102,7 +102,9 @@ def run(*, keep: bool) -> None:
 def _keep(aws: EmbeddedAws, api: str, alerts: str) -> None:
     environment = "\n".join(f"  export {name}={value}" for name, value in aws.boto3_environment().items())
     print(f"Everything is still up.\n\n{environment}\n  aws cloudwatch describe-alarms --state-value ALARM\n")
-    print(f"  the API    {api}\n  alerts     {alerts}\n\nCtrl-C stops it.", flush=True)
+    print(f"  the API    curl --aws-sigv4 aws:amz:{aws.region}:execute-api --user test:test '{api}'")
+    print(f"  alerts     curl '{alerts}'\n")
+    print(f"Its clock goes on running {CLOCK_FACTOR} times as fast. Ctrl-C stops it.", flush=True)
     threading.Event().wait()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -127,22 +128,35 @@ def _moment(text: str) -> datetime:
 @contextmanager
 def oncall() -> Iterator[OnCall]:
     """An on-call endpoint on 127.0.0.1 for the length of the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.oncall = OnCall(server.server_address[1])  # type: ignore[attr-defined]
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.oncall = OnCall(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, name="on-call", daemon=True)
     thread.start()
     try:
-        yield server.oncall  # type: ignore[attr-defined]
+        yield server.oncall
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    """Serves each message in a thread of its own; quiet when the sender is gone before it has its answer."""
+
+    daemon_threads = True
+    oncall: OnCall
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection cut off is not worth a word when everything is being stopped; anything else is."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
     def do_POST(self) -> None:
-        oncall: OnCall = self.server.oncall  # type: ignore[attr-defined]
+        oncall = self.server.oncall
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
             message = json.loads(body)
@@ -155,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, b"taken")
 
     def do_GET(self) -> None:
-        oncall: OnCall = self.server.oncall  # type: ignore[attr-defined]
+        oncall = self.server.oncall
         if self.path != "/alerts":
             self._answer(404, b"see /alerts")
             return

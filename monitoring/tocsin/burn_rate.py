@@ -158,15 +158,8 @@ def window_condition(
             float(tier.bad_ratio),
         )
     if isinstance(measure, Ranked):
-        statistic = f"PR(:{format_number(measure.limit, 17)})"
-        return (
-            (
-                MetricQuery(id="share", expression="FILL(good, 100)", label="good share in percent"),
-                MetricQuery(id="good", stat=MetricStat(measure.metric, statistic, period), return_data=False),
-            ),
-            Comparison.LESS,
-            float(100 * (1 - tier.bad_ratio)),
-        )
+        minimum = slo.minimum_bad_events if gated else 1
+        return _ranked(measure, minimum, period), Comparison.LESS, float(100 * (1 - tier.bad_ratio))
     raise PlanError(f"SLO {slo.name} has no burn rate")
 
 
@@ -198,6 +191,23 @@ def _counted(measure: Counted, minimum: int, period: int) -> tuple[MetricQuery, 
     total = "FILL(valid, 0)" if measure.bad_in_valid else f"(FILL(valid, 0) + {bad})"
     ratio = MetricQuery(id="ratio", expression=f"IF({bad} >= {minimum}, {bad} / {total}, 0)", label="bad share")
     return (ratio, *inputs)
+
+
+def _ranked(measure: Ranked, minimum: int, period: int) -> tuple[MetricQuery, ...]:
+    """The share of good samples in percent, 100 where fewer than ``minimum`` are bad; the gate costs a second metric."""
+    statistic = f"PR(:{format_number(measure.limit, 17)})"
+    good = MetricQuery(id="good", stat=MetricStat(measure.metric, statistic, period), return_data=False)
+    label = "good share in percent"
+    if minimum <= 1:
+        return MetricQuery(id="share", expression="FILL(good, 100)", label=label), good
+    # The count of bad samples comes from a rounded percentage; half a sample less absorbs that.
+    bad = "FILL(count, 0) * (100 - FILL(good, 100)) / 100"
+    gate = format_number(Fraction(2 * minimum - 1, 2))
+    return (
+        MetricQuery(id="share", expression=f"IF({bad} >= {gate}, FILL(good, 100), 100)", label=label),
+        good,
+        MetricQuery(id="count", stat=MetricStat(measure.metric, "SampleCount", period), return_data=False),
+    )
 
 
 @dataclass(frozen=True, slots=True)

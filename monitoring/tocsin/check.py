@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -11,14 +12,18 @@ from typing import Any
 from .checks.alarm_mistakes import alarm_mistakes
 from .checks.never_fires import never_fires
 from .checks.notifications import missing_runbooks, sealed_topics, unheard
-from .checks.quotas import alarm_quotas, template_quotas
+from .checks.quotas import alarm_quotas, plan_quotas, template_quotas
 from .checks.source import Source, SourceAlarm, read_source
 from .cloudformation.document import Document, load, parse
 from .cost import PER_ALARM_METRIC, PER_COMPOSITE, PER_HIGH_RESOLUTION_METRIC, monthly_cost
+from .errors import QuotaError, TemplateError
 from .findings import Finding
 from .model import Resource
 from .plan import Plan
 from .project import Project
+
+# With these a template is too large for the library that makes it, so there is nothing to compare with.
+_NOT_EVEN_MADE = ("T010", "T012")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +76,47 @@ class Report:
 
 
 def check_project(project: Project, plans: list[Plan], budget: float | None = None) -> Report:
-    """Check what is committed against what is declared, and both against the limits and habits of CloudWatch."""
+    """Check what is committed against what is declared, and both against the limits and habits of CloudWatch.
+
+    Raises InputError for a file that cannot be read and DeclarationError for owners that would share a topic.
+    """
     from .workspace import compare, generate
 
+    costs = tuple(line for plan in plans for line in _costs(plan))
+    planned = {plan.system.name: tuple(plan_quotas(plan, _path(project, plan))) for plan in plans}
+    too_large = tuple(one for some in planned.values() for one in some if one.id in _NOT_EVEN_MADE)
+    if too_large:
+        return Report(too_large, costs)
+    try:
+        generated = generate(plans, project)
+    except QuotaError as error:
+        return Report((Finding("T018", project.dashboards, str(error)),), costs)
     findings: list[Finding] = []
-    generated = generate(plans, project)
     for drift in compare(project.root, generated, (project.alarms, project.dashboards)):
         rule = {"missing": "T002", "belongs to no declared system": "T003"}.get(drift.what, "T001")
         findings.append(Finding(rule, drift.path, drift.what, drift.diff))
     texts = {file.path: file.text for file in generated}
     for plan in plans:
-        path = f"{project.alarms}/{plan.system.name}.yaml"
-        # The committed text is judged; where it is missing or unreadable, what would be written.
-        text = _committed(project.root / path) or texts[path]
-        watched = {resource.logical_id: resource for resource in plan.system.resources}
-        findings += _check(parse(text, path), len(text.encode()), {}, watched)
-        findings += _dashboards(f"{project.dashboards}/{plan.system.name}.json", texts)
-    findings += _dashboards(f"{project.dashboards}/slo-overview.json", texts)
+        path = _path(project, plan)
+        if path in texts:
+            document, size = _committed(project.root, path, texts[path])
+            watched = {resource.logical_id: resource for resource in plan.system.resources}
+            judged = list(_check(document, size, {}, watched))
+            # The plan knows what a name can become in any environment, the template only its default.
+            known = {(finding.id, finding.where) for finding in judged}
+            findings += [one for one in planned[plan.system.name] if (one.id, one.where) not in known]
+            findings += judged
+        findings += _dashboards(project.root, f"{project.dashboards}/{plan.system.name}.json", texts)
+    findings += _dashboards(project.root, f"{project.dashboards}/slo-overview.json", texts)
     routing = parse(texts[project.routing], project.routing)
     findings += _check(routing, len(texts[project.routing].encode()), {}, {})
     findings += missing_runbooks(plans, project.root / project.runbooks, project.runbooks)
-    costs = tuple(line for plan in plans for line in _costs(plan))
     findings += _over(budget, sum((line.usd for line in costs), Decimal(0)))
     return Report(tuple(findings), costs)
+
+
+def _path(project: Project, plan: Plan) -> str:
+    return f"{project.alarms}/{plan.system.name}.yaml"
 
 
 def check_template(path: Path, parameters: Mapping[str, str], budget: float | None = None) -> Report:
@@ -131,23 +154,34 @@ def _check(
     yield from sealed_topics(source)
 
 
-def _dashboards(path: str, texts: Mapping[str, str]) -> Iterator[Finding]:
+def _dashboards(root: Path, path: str, texts: Mapping[str, str]) -> Iterator[Finding]:
+    """The committed dashboard is judged; where it is missing or unreadable, what would be written."""
     import json
 
     from .render.dashboard_lint import lint
 
     if path not in texts:
         return
-    for broken in lint(json.loads(texts[path])):
-        rule = "T018" if broken.rule == "dashboard-metrics-limit" else "T080"
-        yield Finding(rule, f"{path}#{broken.panel}" if broken.panel else path, f"{broken.rule}: {broken.message}")
-
-
-def _committed(path: Path) -> str | None:
+    dashboard = json.loads(texts[path])
+    with suppress(OSError, ValueError):  # it is found to differ already
+        dashboard = json.loads((root / path).read_bytes())
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
+        broken = lint(dashboard)
+    except (AttributeError, KeyError, TypeError):  # a file edited by hand may have any shape
+        yield Finding("T080", path, "not a Grafana dashboard: its JSON has another shape")
+        return
+    for one in broken:
+        rule = "T018" if one.rule == "too-many-queries" else "T080"
+        yield Finding(rule, f"{path}#{one.panel}" if one.panel else path, f"{one.rule}: {one.message}")
+
+
+def _committed(root: Path, path: str, declared: str) -> tuple[Document, int]:
+    """The committed template and its size in bytes; where it is missing or unreadable, what would be written."""
+    try:
+        data = (root / path).read_bytes()
+        return parse(data.decode("utf-8"), path), len(data)
+    except (OSError, UnicodeDecodeError, TemplateError):  # it is found to differ already
+        return parse(declared, path), len(declared.encode())
 
 
 def _costs(plan: Plan) -> Iterable[CostLine]:

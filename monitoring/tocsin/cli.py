@@ -1,38 +1,99 @@
-"""The command line: parse, call, print, exit code.  0 is fine, 1 is findings, 2 is wrong input."""
+"""The command line: parse, call, print, exit code.
+
+0 is fine, 1 is findings, 2 is wrong input, 3 a mistake of Tocsin itself, 130 Ctrl-C.
+"""
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from .errors import InputError, TocsinError
 
 if TYPE_CHECKING:
-    from .model import System
+    from .model import Stack, System
     from .plan import Plan
     from .project import Project
+    from .workspace import GeneratedFile
 
-FINDINGS, WRONG_INPUT = 1, 2
+FINDINGS, WRONG_INPUT, OWN_MISTAKE, INTERRUPTED = 1, 2, 3, 130
+
+# Set to anything, a mistake of Tocsin itself is shown with its traceback.
+TRACEBACK = "TOCSIN_TRACEBACK"
 
 
 class _Group(click.Group):
-    """Turns every error a user can mend into one line and an exit code."""
+    """Turns whatever goes wrong into one line and an exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the command."""
+        with _one_line(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command.  An error of ours is printed without a traceback."""
-        try:
+        """Run the command."""
+        # A build makes a million small values and drops few: looking for circles often costs an eighth of its time.
+        gc.set_threshold(50_000, 20, 100)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, ValueError):  # a sign that the terminal does not know is better than none
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        with _one_line(ctx):
             return super().invoke(ctx)
-        except TocsinError as error:
-            click.echo(f"tocsin: {error}", err=True)
-            ctx.exit(WRONG_INPUT)
-        except BrokenPipeError:  # the reader, such as `head`, has seen enough
-            sys.stderr.close()
-            ctx.exit(0)
+
+
+@contextmanager
+def _one_line(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except TocsinError as error:
+        _fail(ctx, str(error))
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
+        raise
+    except click.ClickException as error:
+        command = (getattr(error, "ctx", None) or ctx).command_path
+        _fail(ctx, f"{error.format_message().rstrip('.')}; see `{command} --help`")
+    except (KeyboardInterrupt, click.Abort):
+        _fail(ctx, "interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        _drop_output()
+        ctx.exit(0)
+    except OSError as error:
+        _drop_output()
+        _fail(ctx, f"{error.filename or 'the output'}: {error.strerror or error}")
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        _fail(ctx, _own_mistake(error), OWN_MISTAKE)
+
+
+def _fail(ctx: click.Context, message: str, code: int = WRONG_INPUT) -> NoReturn:
+    click.echo(f"tocsin: {' '.join(message.splitlines())}", err=True)
+    ctx.exit(code)
+
+
+def _drop_output() -> None:
+    """Let nothing that is still to be written fail a second time when the interpreter ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _own_mistake(error: Exception) -> str:
+    import traceback
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"a mistake in Tocsin, not yours: {type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno}); "
+        f"run it again with {TRACEBACK}=1 and report what is printed"
+    )
 
 
 def _examples(*lines: str) -> str:
@@ -61,6 +122,7 @@ def _param_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+_OWNER = "on-call"
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
 _PATH = click.Path(path_type=Path)
 
@@ -92,11 +154,10 @@ def discover(template: Path, parameters: dict[str, str], as_json: bool) -> None:
     from .discovery import discover as read
 
     stack = read(template, parameters)
+    _print_notes(stack)
     if as_json:
         _print_json(stack_json(stack))
         return
-    for warning in stack.warnings:
-        click.echo(f"note: {warning}", err=True)
     rows = [
         (resource.logical_id, resource.type, resource.name or "(named when deployed)", _marks(resource))
         for resource in stack.resources
@@ -107,6 +168,11 @@ def discover(template: Path, parameters: dict[str, str], as_json: bool) -> None:
         ("Resource", "Type", "Reason"),
         [(unwatched.logical_id, unwatched.type, unwatched.reason) for unwatched in stack.unwatched],
     )
+
+
+def _print_notes(stack: Stack) -> None:
+    for warning in stack.warnings:
+        click.echo(f"note: {stack.path}: {warning}", err=True)
 
 
 def _marks(resource: Any) -> str:
@@ -128,7 +194,7 @@ def _marks(resource: Any) -> str:
 @click.option("--template", type=_PATH, help="Build for this template alone, without a declaration.")
 @click.option("--templates", type=_PATH, help="Build for every template in this folder, one system per file.")
 @click.option("--name", help="Name of the system (with --template; default: the file's name).")
-@click.option("--owner", default="on-call", show_default=True, help="Team that is told (with --template, --templates).")
+@click.option("--owner", help=f"Team that is told (with --template, --templates; default: {_OWNER}).")
 @click.option("--out", type=_PATH, help="Folder to write to (with --template, --templates; default: here).")
 @_param_option
 @_json_option
@@ -136,7 +202,7 @@ def build(
     template: Path | None,
     templates: Path | None,
     name: str | None,
-    owner: str,
+    owner: str | None,
     out: Path | None,
     parameters: dict[str, str],
     as_json: bool,
@@ -147,27 +213,31 @@ def build(
     dashboard and runbooks from templates alone.
     """
     from .plan import plan
-    from .workspace import generate, generate_for_templates, write
+    from .workspace import generate, generate_for_templates, runbooks, write
 
+    files: Iterable[GeneratedFile]
+    folders: tuple[str, ...] = ()
     if template is None and templates is None:
-        for option, value in (("--name", name), ("--out", out)):
+        for option, value in (("--name", name), ("--owner", owner), ("--out", out)):
             if value is not None:
                 raise InputError(f"{option} goes with --template or --templates")
         project, plans = _planned(parameters)
+        root, folders = project.root, (project.alarms, project.dashboards)
+        by_path = _refuse_over_quota(plans, project)
         files = generate(plans, project)
-        written = write(project.root, files, (project.alarms, project.dashboards))
     else:
         if template is not None and templates is not None:
             raise InputError("give --template or --templates, not both")
         if templates is not None and name is not None:
             raise InputError("--name goes with --template; systems built with --templates are named after their files")
-        project = _project(Path.cwd())
-        plans = [
-            plan(system, project.settings) for system in _from_templates(template, templates, name, owner, parameters)
-        ]
-        root = out or Path()
+        project = _project()
+        root = _out(out, project)
+        systems = _from_templates(template, templates, name, _OWNER if owner is None else owner, parameters)
+        plans = [plan(system, project.settings) for system in systems]
+        by_path = _refuse_over_quota(plans, project)
         files = generate_for_templates(plans, project)
-        written = write(root, files)
+    files = chain(_within_size(by_path, files), runbooks(plans, project))
+    written = write(root, files, folders, only_own=True)
     if as_json:
         _print_json(
             {
@@ -189,6 +259,37 @@ def build(
     )
 
 
+def _refuse_over_quota(plans: Sequence[Plan], project: Project) -> dict[str, Plan]:
+    """The plans by the file their alarms go to.  Raises QuotaError for alarms that AWS would refuse."""
+    from .checks.quotas import refuse_over_quota
+
+    by_path = {f"{project.alarms}/{plan.system.name}.yaml": plan for plan in plans}
+    for path, one in by_path.items():
+        refuse_over_quota(one, path)
+    return by_path
+
+
+def _within_size(by_path: dict[str, Plan], files: Iterable[GeneratedFile]) -> Iterator[GeneratedFile]:
+    """The same files.  Raises QuotaError for an alarm template that is too large."""
+    from .checks.quotas import refuse_over_quota
+
+    for file in files:
+        if file.path in by_path:
+            refuse_over_quota(by_path[file.path], file.path, file.text)
+        yield file
+
+
+def _out(out: Path | None, project: Project) -> Path:
+    """The folder to write to."""
+    if out is None and any((project.root / project.systems).glob("*.py")):
+        raise InputError(
+            f"--out is needed here: {project.systems} declares systems, whose files would be replaced; name another folder"
+        )
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file; name a folder")
+    return out or Path()
+
+
 def _from_templates(
     template: Path | None, templates: Path | None, name: str | None, owner: str, parameters: dict[str, str]
 ) -> list[System]:
@@ -196,26 +297,56 @@ def _from_templates(
     from .model import System
 
     if template is not None:
-        return [System(name or system_name(template), owner, read(template, parameters))]
+        stack = read(template, parameters)
+        _print_notes(stack)
+        if not stack.resources:
+            raise InputError(f"{template}: nothing in it is watched; `tocsin discover {template}` says why")
+        return [System(system_name(template) if name is None else name, owner, stack)]
     assert templates is not None
-    if not templates.is_dir():
-        raise InputError(f"{templates}: no such folder")
-    found: dict[str, Path] = {}
+    named = _named_after_files(templates)
+    _refuse_unknown(parameters, named.values())
     systems = []
-    files = sorted(
-        path
-        for path in templates.iterdir()
-        if path.is_file() and path.suffix in (".yaml", ".yml", ".json", ".template")
-    )
-    if not files:
-        raise InputError(f"{templates}: holds no .yaml, .yml, .json or .template file")
-    for path in files:
+    for own, path in named.items():
+        stack = read(path, parameters, ignore_unknown=parameters.keys())
+        _print_notes(stack)
+        if stack.resources:
+            systems.append(System(own, owner, stack))
+        else:
+            click.echo(f"note: {path}: nothing in it is watched, so it is left out", err=True)
+    if not systems:
+        raise InputError(f"{templates}: nothing in its templates is watched; `tocsin discover FILE` says why")
+    return systems
+
+
+def _named_after_files(folder: Path) -> dict[str, Path]:
+    """The templates of a folder by system name."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder" if not folder.exists() else f"{folder}: is a file; name a folder")
+    suffixes = (".yaml", ".yml", ".json", ".template")
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if path.suffix in suffixes and path.is_file()):
         own = system_name(path)
         if own in found:
             raise InputError(f"{path} and {found[own]} would both be system {own!r}; rename one file")
         found[own] = path
-        systems.append(System(own, owner, read(path, parameters, ignore_unknown=parameters.keys())))
-    return systems
+    if not found:
+        raise InputError(f"{folder}: holds no .yaml, .yml, .json or .template file")
+    return found
+
+
+def _refuse_unknown(parameters: dict[str, str], paths: Iterable[Path]) -> None:
+    """Raise InputError for a --param that no template declares."""
+    from .cloudformation.document import load
+    from .errors import nearest
+
+    if not parameters:
+        return
+    declared: set[str] = set()
+    for path in paths:
+        section = load(path).tree.get("Parameters")
+        declared |= set(section) if isinstance(section, dict) else set()
+    for name in sorted(set(parameters) - declared):
+        raise InputError(f"--param {name}: no template has such a parameter; {nearest(name, declared)}")
 
 
 def system_name(template: Path) -> str:
@@ -343,10 +474,12 @@ def deploy(
     from .cloud.wording import as_json as stack_json
     from .cloud.wording import happened, planned
 
-    project = _project(Path.cwd())
+    project = _project()
     target = read_environment(project.root / project.environments, environment)
     committed = Committed(project.root / project.alarms, project.root / project.routing)
     confirmed = yes or not target.protected
+    if as_json and not plan_only and not confirmed:
+        raise InputError(f"{environment} is protected and --json cannot ask; look at --plan, then give --yes")
     if plan_only or not confirmed:
         plans = plan_deployment(target, committed, systems, parameters=parameters)
         if as_json:
@@ -355,9 +488,10 @@ def deploy(
             _echo(line for one in plans for line in planned(one))
         if plan_only:
             return
-        confirmed = click.confirm(f"{environment} is protected. Deploy this?", err=True)
+        with suppress(click.Abort):  # nobody there to ask
+            confirmed = click.confirm(f"{environment} is protected. Deploy this?", err=True)
         if not confirmed:
-            raise InputError(f"{environment}: not confirmed, so nothing was changed")
+            raise InputError(f"{environment}: not confirmed, so nothing was changed; confirm it, or give --yes")
     outcomes = deploy_stacks(
         target,
         committed,
@@ -380,46 +514,43 @@ def _echo(lines: Iterable[str]) -> None:
 )
 @click.option("--template", type=_PATH, required=True, help="The CloudFormation template of the system.")
 @click.option("--name", help="Name of the system; default: the file's name.")
-@click.option("--owner", default="on-call", show_default=True, help="Team that is told.")
+@click.option("--owner", default=_OWNER, show_default=True, help="Team that is told.")
 @click.option("--force", is_flag=True, help="Replace a declaration that is already there.")
 @_param_option
 def init(template: Path, name: str | None, owner: str, force: bool, parameters: dict[str, str]) -> None:
     """Write a starter declaration for a template, with SLOs proposed for what was found in it."""
     from .discovery import discover as read
+    from .model import System
     from .starter import declaration
-
-    project = _project(Path.cwd())
-    own = name or system_name(template)
-    stack = read(template, parameters)
-    text = declaration(stack, own, owner, _relative(template, project.root))
-    path = project.root / project.systems / f"{own.replace('-', '_')}.py"
-    shown = f"{project.systems}/{path.name}"
-    if path.exists() and not force:
-        raise InputError(f"{shown}: is already there; choose another --name, or replace it with --force")
     from .workspace import GeneratedFile, write
 
-    write(project.root, [GeneratedFile(shown, text)])
-    click.echo(f"wrote {shown}: read it, correct the promises, then run `tocsin build`")
+    project = _project()
+    stack = read(template, parameters)
+    _print_notes(stack)
+    system = System(system_name(template) if name is None else name, owner, stack)
+    path = f"{project.systems}/{system.name.replace('-', '_')}.py"
+    if (project.root / path).exists() and not force:
+        raise InputError(f"{path}: is already there; choose another --name, or replace it with --force")
+    shown = Path(os.path.relpath(template.resolve(), project.root.resolve())).as_posix()
+    write(project.root, [GeneratedFile(path, declaration(stack, system.name, owner, shown, parameters))])
+    click.echo(f"wrote {path}: read it, correct the promises, then run `tocsin build`")
 
 
-def _relative(path: Path, root: Path) -> str:
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return str(path.resolve())
-
-
-def _project(start: Path) -> Project:
+def _project() -> Project:
     from .project import find_project
 
-    return find_project(start)
+    try:
+        here = Path.cwd()
+    except OSError:
+        raise InputError("the current folder is gone; change to one that is there") from None
+    return find_project(here)
 
 
 def _planned(parameters: dict[str, str], only: str | None = None) -> tuple[Project, list[Plan]]:
     from .declarations import load_systems
     from .plan import plan
 
-    project = _project(Path.cwd())
+    project = _project()
     systems = load_systems(project.root, project.systems, parameters, only)
     return project, [plan(system, project.settings) for system in systems]
 
@@ -444,8 +575,12 @@ def _print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ..
     for column in head:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 1_000
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    with console.capture() as printed:  # Rich would end the program itself when nobody reads any more
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 if __name__ == "__main__":

@@ -27,15 +27,19 @@ if TYPE_CHECKING:
 class _Context:
     root: Path
     parameters: Mapping[str, str]
+    declared: set[str]
 
 
 _context: ContextVar[_Context | None] = ContextVar("declaring", default=None)
 
 
 @contextmanager
-def declaring(root: Path, parameters: Mapping[str, str]) -> Iterator[None]:
-    """While declarations are loaded: template paths are relative to ``root``, ``parameters`` go to each template."""
-    context = _context.set(_Context(root, parameters))
+def declaring(root: Path, parameters: Mapping[str, str], declared: set[str]) -> Iterator[None]:
+    """While declarations are loaded: template paths are relative to ``root``, ``parameters`` go to each template.
+
+    ``declared`` gathers the names of the parameters that the templates have.
+    """
+    context = _context.set(_Context(root, parameters, declared))
     try:
         yield
     finally:
@@ -54,9 +58,11 @@ def discover(template: str | Path, parameters: Mapping[str, str] | None = None) 
         return discover_template(path, parameters or {})
     # What is given on the command line goes to the templates that have such a parameter, and beats the declaration.
     given = {**(parameters or {}), **context.parameters}
-    return discover_template(
+    stack = discover_template(
         context.root / path, given, shown_as=path.as_posix(), ignore_unknown=context.parameters.keys()
     )
+    context.declared.update(stack.parameters)
+    return stack
 
 
 def availability(
@@ -84,9 +90,14 @@ def latency(
     window: str | timedelta,
     name: str | None = None,
     because: str = "",
+    minimum_bad_events: int = 2,
 ) -> Slo:
-    """At least ``objective`` of the events take ``below`` or less over ``window``.  Raises DeclarationError."""
-    return _share(SliKind.LATENCY, resource, duration(below), objective, window, name, because)
+    """At least ``objective`` of the events take ``below`` or less over ``window``.
+
+    A burn-rate alarm needs ``minimum_bad_events`` slow ones in its long window; 1 leaves the gate out and saves a
+    metric for each of the four.  Raises DeclarationError.
+    """
+    return _share(SliKind.LATENCY, resource, duration(below), objective, window, name, because, minimum_bad_events)
 
 
 def freshness(
@@ -97,11 +108,13 @@ def freshness(
     window: str | timedelta | None = None,
     name: str | None = None,
     because: str = "",
+    minimum_bad_events: int = 3,
 ) -> Slo:
     """What is read is no older than ``below``.
 
     On a queue: for ``objective`` of the minutes in ``window`` the oldest message is younger.  On something that
     runs: the last success is never longer ago, which is kept or broken and takes no objective.
+    A burn-rate alarm needs ``minimum_bad_events`` late samples in its long window; a queue is sampled once a minute.
     Raises DeclarationError.
     """
     limit = duration(below)
@@ -115,7 +128,7 @@ def freshness(
         return Slo(_slo_name(name, sli), sli, None, None, because)
     if objective is None or window is None:
         raise DeclarationError(f"freshness of {resource.logical_id}: say which objective over which window")
-    return _share(SliKind.FRESHNESS, resource, limit, objective, window, name, because)
+    return _share(SliKind.FRESHNESS, resource, limit, objective, window, name, because, minimum_bad_events)
 
 
 def completeness(
@@ -190,7 +203,9 @@ def _share(
     sli = _sli(kind, resource, limit)
     share = ratio(objective)
     what = f"{kind.value} of {resource.logical_id}"
-    if share >= 1:
+    if share > 1:
+        raise DeclarationError(f'{what}: an objective of {format_ratio(share)} is above 100 %; write 99 % as "99%"')
+    if share == 1:
         raise DeclarationError(
             f"{what}: an objective of {format_ratio(share)} leaves no error budget; 99.99 % is the most to promise"
         )

@@ -66,13 +66,15 @@ class Unwatched:
 class Stack:
     """What discovery found in one template: each resource is in ``resources`` or in ``unwatched``, never in both.
 
-    ``warnings`` are one-line remarks about the template, such as duplicate keys.
+    ``warnings`` are one-line remarks about the template, such as duplicate keys; ``parameters`` the names of those it
+    declares.
     """
 
     path: str
     resources: tuple[Resource, ...]
     unwatched: tuple[Unwatched, ...] = ()
     warnings: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
     def __getitem__(self, logical_id: str) -> Resource:
         """The watched resource of that logical id.  Raises DeclarationError with the nearest name."""

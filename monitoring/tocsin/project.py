@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from .errors import InputError, nearest
 from .plan import Settings
+
+_SYSTEMS = "monitoring/systems"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Project:
 
     root: Path
     source: str = "tocsin.toml"
-    systems: str = "monitoring/systems"
+    systems: str = _SYSTEMS
     alarms: str = "alarms"
     dashboards: str = "dashboards"
     runbooks: str = "runbooks"
@@ -37,12 +40,15 @@ class Project:
 
 
 _KEYS = tuple(field.name for field in fields(Project) if field.name not in ("root", "source"))
+_ADDRESSES = ("runbooks_url", "dashboards_url")
 
 
 def find_project(start: Path) -> Project:
-    """The project that ``start`` lies in: the nearest folder upwards with settings; ``start`` itself if there is none.
+    """The project that ``start`` lies in: the nearest folder upwards with settings or with declarations in the usual
+    place; ``start`` itself if there is none.
 
-    Raises InputError for a file that is not TOML, an unknown key or a value that is not text.
+    Raises InputError for a file that is not TOML, an unknown key, a value that is not text or a path that leads out
+    of the project.
     """
     for folder in (start, *start.parents):
         own, shared = folder / "tocsin.toml", folder / "pyproject.toml"
@@ -52,14 +58,18 @@ def find_project(start: Path) -> Project:
             table = _load(shared).get("tool", {})
             if isinstance(table, dict) and isinstance(table.get("tocsin"), dict):
                 return _read(folder, "pyproject.toml [tool.tocsin]", table["tocsin"])
+        if (folder / _SYSTEMS).is_dir():
+            return Project(folder)
     return Project(start)
 
 
 def _load(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path.name}: {error}; mend the file") from None
+    except OSError as error:
+        raise InputError(f"{path.name}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path.name}: not TOML: {error}; mend the file") from None
 
 
 def _read(root: Path, source: str, table: dict[str, object]) -> Project:
@@ -69,5 +79,13 @@ def _read(root: Path, source: str, table: dict[str, object]) -> Project:
             raise InputError(f"{source}: unknown key {key!r}; {nearest(key, _KEYS)}")
         if not isinstance(value, str):
             raise InputError(f"{source}: {key} must be text, got {value!r}")
-        texts[key] = value
+        texts[key] = value if key in _ADDRESSES else _inside(source, key, value)
     return Project(root, source, **texts)
+
+
+def _inside(source: str, key: str, text: str) -> str:
+    """A path below the project's folder, in its shortest form."""
+    path = posixpath.normpath(text.strip() or ".")
+    if path.startswith(("/", "..")) or path == "." or "\\" in path or "\0" in path:
+        raise InputError(f"{source}: {key} must be a path inside the project, with '/', got {text!r}")
+    return path

@@ -71,6 +71,7 @@ FULL = stack(
         {"RedrivePolicy": {"deadLetterTargetArn": ref("DeadLetters.Arn"), "maxReceiveCount": 5}},
     ),
     DeadLetters=("AWS::SQS::Queue", {"MessageRetentionPeriod": 1_209_600}, "dlq"),
+    Polled=("AWS::SQS::Queue", {}),
     Reader=(
         "AWS::Lambda::EventSourceMapping",
         {"EventSourceArn": ref("Orders.Arn"), "FunctionName": ref("Generate")},

@@ -43,6 +43,7 @@ SAMPLES = (
         Work=("AWS::SQS::Queue", {"RedrivePolicy": {"deadLetterTargetArn": ref("Dead.Arn"), "maxReceiveCount": 5}}),
         Reader=("AWS::Lambda::EventSourceMapping", {"EventSourceArn": ref("Work.Arn"), "FunctionName": ref("Fn")}),
         Dead=("AWS::SQS::Queue", {}, "dlq"),
+        Polled=("AWS::SQS::Queue", {}),
         News=("AWS::SNS::Topic", {}),
         ByAttribute=(
             "AWS::SNS::Subscription",

@@ -256,3 +256,19 @@ def test_a_queue_and_a_dead_letter_queue_show_different_panels() -> None:
     panels = CATALOG[QUEUE].panels
     assert panels(DLQ["DeadLetters"])[0].title == "Was work given up?"
     assert panels(DLQ["Orders"])[0].title == "Does work wait?"
+
+
+def test_a_queue_that_lambda_alone_reads_cannot_reach_the_in_flight_quota() -> None:
+    """1,250 executions of ten messages each, or five where the mapping says so; never 96,000."""
+    mapping = "AWS::Lambda::EventSourceMapping"
+    found = stack(
+        Orders=(QUEUE, {}),
+        Reader=(mapping, {"EventSourceArn": Symbolic("${Orders.Arn}"), "BatchSize": 10}),
+        Few=(QUEUE, {}),
+        Slow=(mapping, {"EventSourceArn": Symbolic("${Few.Arn}"), "ScalingConfig": {"MaximumConcurrency": 5}}),
+        Bulk=(QUEUE, {}),
+        Wide=(mapping, {"EventSourceArn": Symbolic("${Bulk.Arn}"), "BatchSize": 10_000}),
+    )
+    assert "12,500 messages at once" in reason(found["Orders"], "sqs-queue-in-flight")
+    assert "50 messages at once" in reason(found["Few"], "sqs-queue-in-flight")
+    assert only(found["Bulk"], "sqs-queue-in-flight").threshold == 96_000

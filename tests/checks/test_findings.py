@@ -95,7 +95,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("T039", {"A": alarm(ExtendedStatistic="p99", MetricName="Errors")}),
     ("T040", {"A": {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": "{widgets: []}"}}}),
     ("T041", {"A": composite('ALARM("two")', AlarmName="one"), "B": composite('ALARM("one")', AlarmName="two")}),
-    ("T050", {"A": alarm(MetricName="Failures")}),
+    ("T042", {"A": alarm(TreatMissingData="Missing")}),
+    ("T050", {"A": alarm(MetricName="Erorrs")}),
+    ("T057", {"A": alarm(ComparisonOperator="LessThanThreshold")}),
     ("T051", {"A": alarm(Dimensions=[{"Name": "Function", "Value": "reader"}])}),
     ("T053", {"A": alarm(MetricName="Duration", Threshold=5000), "F": FUNCTION}),
     ("T054", {"A": alarm(MetricName="Duration", Statistic="Maximum", ComparisonOperator="LessThanThreshold", Threshold=5)}),
@@ -170,3 +172,28 @@ def test_the_rules_are_complete() -> None:
         assert rule.title
         assert rule.why.endswith(".")
         assert rule.mend
+
+
+@pytest.mark.parametrize(
+    ("namespace", "metric", "dimensions"),
+    [
+        ("AWS/Lambda", "ClaimedAccountConcurrency", []),
+        ("AWS/DynamoDB", "UserErrors", []),
+        ("AWS/RDS", "ReadIOPS", ["DBInstanceIdentifier"]),
+        ("AWS/ApiGateway", "IntegrationLatency", ["ApiId", "Stage", "Route"]),
+        ("AWS/Lambda", "AMetricOfNextYear", ["FunctionName"]),
+    ],
+)
+def test_a_real_metric_is_never_called_a_mistake(
+    namespace: str, metric: str, dimensions: list[str], tmp_path: Path
+) -> None:
+    named = [{"Name": name, "Value": "x"} for name in dimensions]
+    one = alarm(Namespace=namespace, MetricName=metric, Dimensions=named or None, Statistic="Average", Threshold=5)
+    assert findings(tmp_path, A=one) == []
+
+
+def test_a_stopped_replica_s_minus_one_is_a_value(tmp_path: Path) -> None:
+    named = [{"Name": "DBInstanceIdentifier", "Value": "replica"}]
+    below = {"ComparisonOperator": "LessThanThreshold", "Threshold": 0, "Statistic": "Minimum"}
+    one = alarm(Namespace="AWS/RDS", MetricName="ReplicaLag", Dimensions=named, **below)
+    assert findings(tmp_path, A=one) == []

@@ -12,6 +12,7 @@ from tocsin.cloudformation.symbolic import Symbolic
 from tocsin.declare import availability, completeness, heartbeat, latency
 from tocsin.model import Resource, Slo, System
 from tocsin.plan import Plan, Settings, plan
+from tocsin.render.dashboards.names import Names
 from tocsin.simulate.metric_math import evaluate_expression
 from tocsin.simulate.series import Store
 
@@ -90,10 +91,17 @@ def metrics_read(dashboard: dict[str, Any]) -> set[Metric]:
     }
 
 
+def shown(metric: Metric, names: Names) -> Metric:
+    """A metric of the plan as a dashboard writes it."""
+    return Metric(metric.namespace, metric.name, tuple((key, names(value)) for key, value in metric.dimensions))
+
+
 def metrics_planned(planned: Plan) -> set[Metric]:
-    """The metrics a plan knows."""
+    """The metrics a plan knows, as its dashboard writes them."""
     found = {metric for item in planned.alarms if isinstance(item.alarm, Alarm) for metric in item.alarm.metrics}
-    return found | {series.metric for group in planned.panels for item in group.panels for series in item.series}
+    found |= {series.metric for group in planned.panels for item in group.panels for series in item.series}
+    names = Names(planned)
+    return {shown(metric, names) for metric in found}
 
 
 def queries(item: dict[str, Any]) -> dict[str, MetricQuery]:

@@ -29,6 +29,10 @@ def graph(dashboard: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def timeline(dashboard: dict[str, Any]) -> dict[str, Any]:
+    return next(panel for panel in dashboard["panels"] if panel["type"] == "state-timeline")
+
+
 def metric(dashboard: dict[str, Any]) -> dict[str, Any]:
     return tile(dashboard)["targets"][0]
 
@@ -46,6 +50,7 @@ def steps(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def insights(dashboard: dict[str, Any]) -> None:
+    tile(dashboard)["timeFrom"] = "28d"
     metric(dashboard).update(metricQueryType=1, metricEditorMode=1, sqlExpression="SELECT SUM(Errors) FROM x")
 
 
@@ -68,7 +73,7 @@ MISTAKES = [
     ("uneditable-dashboard", lambda d: d.pop("editable"), "editable"),
     ("schema-version", lambda d: d.update(schemaVersion=12), "12"),
     ("uid-length", lambda d: d.update(uid="u" * 41), "40"),
-    ("panel-id", lambda d: tile(d).update(id=d["panels"][1]["id"]), "as 'Attained, 28 d' has"),
+    ("panel-id", lambda d: tile(d).update(id=d["panels"][1]["id"]), "as 'Burn rate, 1 h (28 d)' has"),
     ("panel-id", lambda d: tile(d).update(id=None), "no id"),
     ("grid-bounds", lambda d: graph(d)["gridPos"].update(x=20), "24 columns"),
     ("grid-overlap", lambda d: graph(d)["gridPos"].update(y=0, x=0), "covers"),
@@ -84,6 +89,10 @@ MISTAKES = [
     ("target-id", lambda d: math(d).update(refId=metric(d)["refId"]), "used 2 times"),
     ("target-id", lambda d: metric(d).update(id="Sum of it"), "lower-case"),
     ("math-unknown-id", lambda d: math(d).update(expression="100 * nobody"), "'nobody'"),
+    ("expression-length", lambda d: math(d).update(expression="1+" * 1024 + "1"), "2049"),
+    ("timeline-pages", lambda d: timeline(d)["options"].update(perPage=2), "2 a page"),
+    ("legend-shown", lambda d: graph(d)["options"]["legend"].pop("showLegend"), "showLegend"),
+    ("dimension-empty", lambda d: metric(d).update(dimensions={"FunctionName": ["${OrdersName}"]}), "'OrdersName'"),
     ("too-many-queries", five_hundred, "501"),
     ("insights-range", insights, "28"),
     ("threshold-steps", lambda d: steps(d)[0].update(value="null"), "null"),

@@ -44,7 +44,7 @@ def test_every_promise_of_every_system_has_its_tiles_and_leads_down():
                 (item, target["refId"])
                 for item in panels(dashboard)
                 for target in item["targets"]
-                if target["label"] == label and item["type"] == "stat"
+                if target["label"].split(" (")[0] == label and item["type"] == "stat"
             ]
             assert len(tiles) == (2 if slo.slo.objective is None else 3)
             for item, identifier in tiles:
@@ -64,7 +64,7 @@ def test_two_systems_with_one_logical_id_read_their_own_metrics():
         if target["dimensions"]
     }
 
-    assert read == {"${ShopOrdersName}", "${DepotOrdersName}"}
+    assert read == {"${ShopStack}-${ShopOrdersName}", "${DepotStack}-${DepotOrdersName}"}
 
 
 def test_the_order_of_the_plans_does_not_matter():

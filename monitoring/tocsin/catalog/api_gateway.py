@@ -15,6 +15,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     Nature,
     Panel,
     Publication,
@@ -64,9 +65,7 @@ def alarm_kinds(family: Family) -> tuple[AlarmKind, ...]:
         # The average of this 0-or-1 metric is the rate: one metric, half the price of a ratio.  FILL gives a quiet
         # period a value, so that CloudWatch does not judge an old burst again.
         queries = (
-            MetricQuery(
-                id="share", expression="100 * FILL(rate, 0)", label=f"{family.server_errors} in percent", period=PERIOD
-            ),
+            MetricQuery(id="share", expression="100 * FILL(rate, 0)", label=f"{family.server_errors} in percent"),
             MetricQuery(
                 id="rate",
                 stat=MetricStat(family.metric(resource, family.server_errors), "Average", PERIOD),
@@ -83,7 +82,6 @@ def alarm_kinds(family: Family) -> tuple[AlarmKind, ...]:
                 id="share",
                 expression=f"IF(FILL(bad, 0) >= {FEWEST_REFUSED}, 100 * FILL(bad, 0) / FILL(valid, 0), 0)",
                 label=f"{family.client_errors} in percent",
-                period=PERIOD,
             ),
             MetricQuery(id="bad", stat=MetricStat(bad, "Sum", PERIOD), return_data=False),
             MetricQuery(id="valid", stat=MetricStat(valid, "SampleCount", PERIOD), return_data=False),
@@ -183,13 +181,14 @@ def panels(family: Family, resource: Resource) -> tuple[Panel, ...]:
             unit="short",
             series=(
                 Series(metric(resource, "Count"), "SampleCount", "requests"),
-                Series(metric(resource, family.server_errors), "Sum", "server errors (5xx)"),
-                Series(metric(resource, family.client_errors), "Sum", "client errors (4xx)"),
+                Series(metric(resource, family.server_errors), "Sum", "server errors (5xx)", Meaning.FAILED),
+                Series(metric(resource, family.client_errors), "Sum", "client errors (4xx)", Meaning.REFUSED),
             ),
+            no_value="no traffic in this time",
         ),
         Panel(
             title="How long do requests take?",
-            description="Latency is what callers see; integration latency is the part behind the API. The line is the alarm threshold.",
+            description="Latency is what callers see; integration latency is the part behind the API. The alarm threshold is a line far above.",
             unit="ms",
             series=(
                 Series(metric(resource, "Latency"), "p50", "median"),
@@ -197,6 +196,8 @@ def panels(family: Family, resource: Resource) -> tuple[Panel, ...]:
                 Series(metric(resource, "IntegrationLatency"), "p99", "99th percentile behind the API"),
             ),
             alarm_kinds=(f"{family.slug}-latency",),
+            no_value="no traffic in this time",
+            stretched=False,  # 80 % of the time-out, half a minute, above milliseconds
         ),
     )
 

@@ -76,7 +76,12 @@ _FAMILY = Family(
     refused=_refused,
 )
 
-_DIMENSIONS = (("ApiId",), ("ApiId", "Stage"), ("ApiId", "Method", "Resource", "Stage"))
+_DIMENSIONS = (
+    ("ApiId",),
+    ("ApiId", "Stage"),
+    ("ApiId", "Route", "Stage"),
+    ("ApiId", "Method", "Resource", "Stage"),
+)
 _NOT_ALARMED = {
     **NOT_ALARMED,
     "ClientError": "published by WebSocket APIs only, which are not watched",

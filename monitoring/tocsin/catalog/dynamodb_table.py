@@ -90,9 +90,8 @@ def _system_errors(table: Resource) -> tuple[Condition, ...]:
             id="share",
             expression=f"IF(errors > {FEWEST_ERRORS}, 100 * errors / (errors + FILL(reads, 0) + FILL(writes, 0)), 0)",
             label="SystemErrors for every 100 capacity units",
-            period=PERIOD,
         ),
-        MetricQuery(id="errors", expression=total, return_data=False, period=PERIOD),
+        MetricQuery(id="errors", expression=total, return_data=False),
         *(MetricQuery(id=id_, stat=MetricStat(metric, "Sum", PERIOD), return_data=False) for id_, metric in stats),
     )
     because = (
@@ -123,6 +122,7 @@ def _panels(table: Resource) -> tuple[Panel, ...]:
                 for part in parts
                 for d in ("Read", "Write")
             ),
+            no_value="nothing throttled in this time",
         ),
         Panel(
             title="Why is the table throttled?",
@@ -133,6 +133,7 @@ def _panels(table: Resource) -> tuple[Panel, ...]:
                 for cause, label in _CAUSES
                 for d in ("Read", "Write")
             ),
+            no_value="nothing throttled in this time",
         ),
         Panel(
             title="How much capacity is consumed?",
@@ -143,6 +144,7 @@ def _panels(table: Resource) -> tuple[Panel, ...]:
                 for part in parts
                 for d in ("Read", "Write")
             ),
+            no_value="no requests in this time",
         ),
         Panel(
             title="How fast does DynamoDB answer?",
@@ -152,6 +154,7 @@ def _panels(table: Resource) -> tuple[Panel, ...]:
                 Series(Metric(NAMESPACE, "SuccessfulRequestLatency", (*own, ("Operation", name))), "p99", f"{name} p99")
                 for name in operations(table)
             ),
+            no_value="no requests in this time",
         ),
     )
 

@@ -45,7 +45,8 @@ class PublishedMetric:
 
     ``unit`` is CloudWatch's unit name.  ``dimension_sets``: the exact sets of dimension names it exists under.
     ``resolution`` is in seconds.  ``opted_in`` tells, for OPT_IN metrics, whether a resource switches it on.
-    ``highest`` is the most a datapoint can be on a resource, in the metric's unit; None where nothing limits it.
+    ``highest`` is the most a datapoint can be on a resource, in the metric's unit; None where nothing limits it;
+    ``lowest`` the least on any resource.
     """
 
     namespace: str
@@ -57,6 +58,7 @@ class PublishedMetric:
     resolution: int = 60
     opted_in: Callable[[Resource], bool] | None = None
     highest: Callable[[Resource], float | None] | None = None
+    lowest: float = 0
     meaning: str = ""
 
 
@@ -65,7 +67,8 @@ class Condition:
     """What one alarm compares: the data half of an Alarm, with the reason for its number.
 
     ``because`` names the figures of this resource ("80 % of the timeout of 30 s").  ``suffix`` (CamelCase)
-    tells several alarms of one kind on one resource apart, such as the name of an index.
+    tells several alarms of one kind on one resource apart, such as the name of an index.  ``subject`` takes the
+    resource's place in names where the alarm is about something else that outlives it, such as a schedule group.
     """
 
     queries: tuple[MetricQuery, ...]
@@ -76,6 +79,7 @@ class Condition:
     treat_missing_data: TreatMissingData
     because: str
     suffix: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,14 @@ class SliOffer:
     applies: Callable[[Resource], str | None] = lambda resource: None
 
 
+class Meaning(StrEnum):
+    """What a line counts, where its colour is to say so: the same colour for the same meaning on every graph."""
+
+    FAILED = "failed"
+    THROTTLED = "throttled"
+    REFUSED = "refused"  # the caller's fault
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One line of a panel.  ``label`` is what the legend shows."""
@@ -126,6 +138,7 @@ class Series:
     metric: Metric
     statistic: str
     label: str
+    meaning: Meaning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +146,12 @@ class Panel:
     """One graph: ``title`` asks one question; ``description`` says what is normal and what to do.
 
     ``unit`` is Grafana's unit id (``ms``, ``s``, ``short``, ``percent``, ``percentunit``, ``bytes`` …).  Threshold
-    lines come from the planned alarms of ``alarm_kinds`` on the resource.
+    lines come from the planned alarms of ``alarm_kinds`` on the resource; ``stretched``: the axis reaches up to
+    them, which is wrong where the normal level is so far below that it would lie flat on the ground.
+
+    ``key`` makes the panel's id, so a title may change without breaking links to it; empty stands for the title.
+    ``no_value`` is what an empty graph says: often that is good news.  ``time_from``: the time it always shows, for
+    metrics that are published too seldom for the dashboard's own range; ``period``: their datapoints.
     """
 
     title: str
@@ -141,6 +159,11 @@ class Panel:
     unit: str
     series: tuple[Series, ...]
     alarm_kinds: tuple[str, ...] = ()
+    key: str = ""
+    no_value: str = "nothing reported in this time"
+    time_from: timedelta | None = None
+    period: timedelta | None = None
+    stretched: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     NameSource,
     Nature,
     Panel,
@@ -127,10 +128,11 @@ def _panels(rule: Resource) -> tuple[Panel, ...]:
             unit="short",
             series=(
                 Series(_metric(rule, bus, "Invocations"), "Sum", "invocations"),
-                Series(_metric(rule, bus, "FailedInvocations"), "Sum", "failed"),
-                Series(_metric(rule, bus, "ThrottledRules"), "Sum", "throttled"),
+                Series(_metric(rule, bus, "FailedInvocations"), "Sum", "failed", Meaning.FAILED),
+                Series(_metric(rule, bus, "ThrottledRules"), "Sum", "throttled", Meaning.THROTTLED),
             ),
             alarm_kinds=("events-rule-failed",),
+            no_value="no event matched in this time",
         ),
     )
 

@@ -37,7 +37,6 @@ def share(
             id="share",
             expression=f"IF(FILL(bad, 0) >= {minimum_bad}, 100 * FILL(bad, 0) / {total}, 0)",
             label=f"{bad.name} in percent",
-            period=period,
         ),
         MetricQuery(id="bad", stat=MetricStat(bad, "Sum", period), return_data=False),
         MetricQuery(id="valid", stat=MetricStat(valid, "Sum", period), return_data=False),

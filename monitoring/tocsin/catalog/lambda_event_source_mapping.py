@@ -15,6 +15,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     NameSource,
     Nature,
     Panel,
@@ -173,23 +174,25 @@ def _panels(mapping: Resource) -> tuple[Panel, ...]:
                 unit="ms",
                 series=(Series(_iterator_age_metric(_function(mapping) or ""), "Maximum", "oldest record"),),
                 alarm_kinds=("lambda-event-source-mapping-iterator-age",),
+                no_value="nothing to read in this time",
             )
         )
     if _counts_events(mapping):
-        counts = [
-            ("PolledEventCount", "read"),
-            ("InvokedEventCount", "handed over"),
-            ("FailedInvokeEventCount", "failed"),
+        counts: list[tuple[str, str, Meaning | None]] = [
+            ("PolledEventCount", "read", None),
+            ("InvokedEventCount", "handed over", None),
+            ("FailedInvokeEventCount", "failed", Meaning.FAILED),
         ]
         if _source(mapping) != "sqs":
-            counts.append(("DroppedEventCount", "dropped"))
+            counts.append(("DroppedEventCount", "dropped", Meaning.FAILED))
         panels.append(
             Panel(
                 title="What becomes of the events?",
                 description="Events read, handed to the function, failed and dropped. More handed over than read means retries; dropped is normally 0.",
                 unit="short",
-                series=tuple(Series(_metric(mapping, name), "Sum", label) for name, label in counts),
+                series=tuple(Series(_metric(mapping, name), "Sum", label, meaning) for name, label, meaning in counts),
                 alarm_kinds=("lambda-event-source-mapping-dropped",),
+                no_value="nothing to read in this time",
             )
         )
     return tuple(panels)

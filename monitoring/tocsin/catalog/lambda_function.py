@@ -12,6 +12,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     NameSource,
     Nature,
     Panel,
@@ -29,14 +30,12 @@ METRICS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-
 RECOMMENDED = (
     "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html"
 )
-REST_QUOTAS = (
-    "https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"
-)
+TIMEOUT_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"
 ASYNC_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"
 
 #: CloudFormation's default when a template names none.
 DEFAULT_TIMEOUT_S = 3
-#: API Gateway gives up on an integration after this long.
+#: API Gateway gives up on an integration after this long (API Gateway guide, "Quotas for configuring and running a REST API").
 REST_API_TIMEOUT_S = 29
 
 
@@ -149,9 +148,10 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
             unit="short",
             series=(
                 Series(_metric(function, "Invocations"), "Sum", "invocations"),
-                Series(_metric(function, "Errors"), "Sum", "errors"),
-                Series(_metric(function, "Throttles"), "Sum", "throttles"),
+                Series(_metric(function, "Errors"), "Sum", "errors", Meaning.FAILED),
+                Series(_metric(function, "Throttles"), "Sum", "throttles", Meaning.THROTTLED),
             ),
+            no_value="did not run in this time",
         ),
         Panel(
             title="How close to the timeout does it run?",
@@ -163,6 +163,7 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
                 Series(_metric(function, "Duration"), "Maximum", "longest"),
             ),
             alarm_kinds=("lambda-function-duration",),
+            no_value="did not run in this time",
         ),
         Panel(
             title="How many run at once?",
@@ -170,6 +171,7 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
             unit="short",
             series=(Series(_metric(function, "ConcurrentExecutions"), "Maximum", "concurrent"),),
             alarm_kinds=("lambda-function-concurrency",),
+            no_value="did not run in this time",
         ),
     )
 
@@ -221,7 +223,7 @@ TYPES = (
                 id="lambda-function-duration",
                 symptom="runs come close to the timeout",
                 because="A run that reaches the timeout is cut off half done and counts as an error; 80 % leaves time to act.",
-                source=REST_QUOTAS,
+                source=TIMEOUT_PAGE,
                 conditions=_duration,
             ),
             AlarmKind(

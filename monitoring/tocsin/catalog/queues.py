@@ -19,6 +19,8 @@ DEFAULT_RECEIVES = 10
 # SQS allows no more.
 LONGEST_VISIBILITY_S = 43_200
 MOST_RECEIVES = 1_000
+#: Concurrent executions of one function for one queue.
+MOST_POLLERS = 1_250
 #: The age of the oldest message leaves out a message that was received three times without being deleted.
 RECEIVES_COUNTED = 3
 
@@ -84,6 +86,28 @@ def is_read_at_once(queue: Resource) -> bool:
         if names(source, queue):
             return True
     return False
+
+
+def most_in_flight(queue: Resource) -> int | None:
+    """How many messages the queue's Lambda functions can hold at once; None if somebody else may read it too.
+
+    Lambda runs a function 1,250 times at once for one queue unless MaximumConcurrency says less (Lambda guide, "Configuring
+    scaling behavior for SQS event source mappings"), each with a batch.
+    """
+    total = 0
+    for resource in queue.surroundings.values():
+        if resource.type == "AWS::Lambda::EventSourceMapping" and names(
+            resource.properties.get("EventSourceArn"), queue
+        ):
+            scaling = resource.properties.get("ScalingConfig")
+            scaling = Resource(
+                resource.type, resource.logical_id, properties=scaling if isinstance(scaling, dict) else {}
+            )
+            batch, pollers = amount(resource, "BatchSize", 10), amount(scaling, "MaximumConcurrency", MOST_POLLERS)
+            if batch is None or pollers is None:
+                return None
+            total += int(batch * pollers)
+    return total or None
 
 
 def sources_of(queue: Resource) -> tuple[Resource, ...]:

@@ -55,8 +55,16 @@ def _panels(instance: Resource) -> tuple[Panel, ...]:
             "How much memory is left?",
             "Memory the system could hand out. A steady fall ends in swapping; the line is 5 % of the instance's memory.",
             "bytes",
-            (("FreeableMemory", "Average", "freeable"), ("SwapUsage", "Average", "swap in use")),
+            (("FreeableMemory", "Average", "freeable"),),
             "rds-instance-memory",
+        ),
+        _panel(
+            instance,
+            "How much is swapped?",
+            "Memory that was moved to the disk. A little that stays is harmless; growth beside little freeable memory slows every query.",
+            "bytes",
+            (("SwapUsage", "Average", "swap in use"),),
+            None,
         ),
         _panel(
             instance,
@@ -106,14 +114,20 @@ def _panels(instance: Resource) -> tuple[Panel, ...]:
 
 
 def _panel(
-    instance: Resource, title: str, description: str, unit: str, series: tuple[tuple[str, str, str], ...], kind: str
+    instance: Resource,
+    title: str,
+    description: str,
+    unit: str,
+    series: tuple[tuple[str, str, str], ...],
+    kind: str | None,
 ) -> Panel:
     return Panel(
         title=title,
         description=description,
         unit=unit,
         series=tuple(Series(metric(instance, name), statistic, label) for name, statistic, label in series),
-        alarm_kinds=(kind,),
+        alarm_kinds=(kind,) if kind else (),
+        no_value="the database reported nothing in this time",
     )
 
 
@@ -132,11 +146,16 @@ def _insights(instance: Resource) -> bool:
 
 
 def _gauge(
-    name: str, unit: str, *, resolution: int = 60, opted_in: Callable[[Resource], bool] | None = None
+    name: str,
+    unit: str,
+    *,
+    resolution: int = 60,
+    opted_in: Callable[[Resource], bool] | None = None,
+    lowest: float = 0,
 ) -> PublishedMetric:
     nature = Nature.DURATION if name.endswith("Latency") else Nature.GAUGE
     publication = Publication.OPT_IN if opted_in else Publication.ALWAYS
-    return PublishedMetric(NAMESPACE, name, unit, nature, _INSTANCE, publication, resolution, opted_in)
+    return PublishedMetric(NAMESPACE, name, unit, nature, _INSTANCE, publication, resolution, opted_in, lowest=lowest)
 
 
 def _published_if(conditions: Callable[[Resource], when.Result]) -> Callable[[Resource], bool]:
@@ -161,7 +180,7 @@ TYPES = (
             _gauge("FreeStorageSpace", "Bytes", opted_in=lambda instance: not is_member(instance)),
             _gauge("FreeLocalStoragePercent", "Percent", opted_in=_published_if(when.local_storage)),
             _gauge("DBLoad", "None", opted_in=_insights),
-            _gauge("ReplicaLag", "Seconds", opted_in=_published_if(when.replica_lag)),
+            _gauge("ReplicaLag", "Seconds", opted_in=_published_if(when.replica_lag), lowest=-1),
             _gauge("EBSIOBalance%", "Percent", opted_in=_published_if(when.burst_balance)),
             _gauge("EBSByteBalance%", "Percent", opted_in=_published_if(when.burst_balance)),
             _gauge("BurstBalance", "Percent", opted_in=_published_if(when.burst_balance)),

@@ -92,7 +92,7 @@ def silent(instance: Resource) -> Result:
     )
     reports = MetricStat(metric(instance, "CPUUtilization"), "SampleCount", 60)
     queries = (
-        MetricQuery(id="heard", expression="FILL(reports, 0)", label="Reports in a minute", period=60),
+        MetricQuery(id="heard", expression="FILL(reports, 0)", label="Reports in a minute"),
         MetricQuery(id="reports", stat=reports, return_data=False),
     )
     missing = TreatMissingData.BREACHING

@@ -8,6 +8,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     NameSource,
     Nature,
     Panel,
@@ -46,7 +47,6 @@ def _of_limit(proxy: Resource, name: str) -> tuple[MetricQuery, ...]:
             id="share",
             expression="IF(FILL(limit, 0) > 0, 100 * FILL(used, 0) / FILL(limit, 0), 0)",
             label=f"{name} in percent",
-            period=60,
         ),
         MetricQuery(id="used", stat=MetricStat(_metric(proxy, name), "Average", 60), return_data=False),
         MetricQuery(
@@ -77,7 +77,7 @@ def _borrow_latency(proxy: Resource) -> tuple[Condition, ...] | Inapplicable:
                 return Inapplicable("its clients do not wait: the borrow timeout is 0, so they fail at once")
     latency = MetricStat(_metric(proxy, "DatabaseConnectionsBorrowLatency"), "Average", 300)
     queries = (
-        MetricQuery(id="wait", expression="FILL(borrow, 0)", label="Time to borrow a connection", period=300),
+        MetricQuery(id="wait", expression="FILL(borrow, 0)", label="Time to borrow a connection"),
         MetricQuery(id="borrow", stat=latency, return_data=False),
     )
     because = (
@@ -128,21 +128,22 @@ def _panels(proxy: Resource) -> tuple[Panel, ...]:
         ),
         Panel(
             title="How long do clients wait?",
-            description="Time to borrow a connection and to answer a query. The line is at 1 s; normal is well under 10 ms.",
+            description="Time to borrow a connection and to answer a query. The alarm is at 1 s; normal is well under 10 ms.",
             unit="µs",
             series=(
                 Series(_metric(proxy, "DatabaseConnectionsBorrowLatency"), "Average", "borrow"),
                 Series(_metric(proxy, "QueryResponseLatency"), "Average", "query"),
             ),
             alarm_kinds=("rds-proxy-borrow-latency",),
+            stretched=False,
         ),
         Panel(
             title="Do connections fail?",
             description="Connections that could not be opened, and clients turned away. Normally 0; look at the secret first.",
             unit="short",
             series=(
-                Series(_metric(proxy, "DatabaseConnectionsSetupFailed"), "Sum", "to the database"),
-                Series(_metric(proxy, "ClientConnectionsSetupFailedAuth"), "Sum", "from clients"),
+                Series(_metric(proxy, "DatabaseConnectionsSetupFailed"), "Sum", "to the database", Meaning.FAILED),
+                Series(_metric(proxy, "ClientConnectionsSetupFailedAuth"), "Sum", "from clients", Meaning.REFUSED),
             ),
         ),
     )

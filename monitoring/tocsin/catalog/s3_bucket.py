@@ -16,6 +16,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     NameSource,
     Nature,
     Panel,
@@ -186,9 +187,12 @@ def _panels(bucket: Resource) -> tuple[Panel, ...]:
     panels = [
         Panel(
             title="How much does the bucket hold?",
-            description="Bytes in standard storage, measured once a day: look at a week or more. A sudden rise costs money, a sudden fall is lost data.",
+            description="Bytes in standard storage, measured once a day. A sudden rise costs money, a sudden fall is lost data.",
             unit="bytes",
             series=(Series(Metric(NAMESPACE, "BucketSizeBytes", size), "Average", "standard storage"),),
+            no_value="not measured in this time",
+            time_from=timedelta(days=30),
+            period=timedelta(days=1),
         )
     ]
     filters = _filters(bucket)
@@ -200,13 +204,14 @@ def _panels(bucket: Resource) -> tuple[Panel, ...]:
                 description="Requests beside those answered with a client error (4xx) and with a server error (5xx). Both are normally near 0.",
                 unit="short",
                 series=tuple(
-                    Series(_metric(bucket, filter_id, name), "Sum", label)
-                    for name, label in (
-                        ("AllRequests", "requests"),
-                        ("4xxErrors", "client errors"),
-                        ("5xxErrors", "server errors"),
+                    Series(_metric(bucket, filter_id, name), "Sum", label, meaning)
+                    for name, label, meaning in (
+                        ("AllRequests", "requests", None),
+                        ("4xxErrors", "client errors", Meaning.REFUSED),
+                        ("5xxErrors", "server errors", Meaning.FAILED),
                     )
                 ),
+                no_value="no requests in this time",
             ),
             Panel(
                 title=f"How long until the first byte?{part}",
@@ -217,6 +222,7 @@ def _panels(bucket: Resource) -> tuple[Panel, ...]:
                     Series(_metric(bucket, filter_id, "FirstByteLatency"), "p90", "90th percentile"),
                 ),
                 alarm_kinds=("s3-bucket-latency",),
+                no_value="no requests in this time",
             ),
         ]
     return tuple(panels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     NameSource,
     Nature,
     Panel,
@@ -74,17 +76,18 @@ def _on_group(
         return Inapplicable(f"Scheduler counts by schedule group, and the alarm of {carrier.logical_id} watches theirs")
     if group == "default":
         because += "; the group is the account's default, so schedules outside this system count too"
-    return (
-        above(
-            _metric(schedule, name),
-            "Sum",
-            0,
-            because,
-            period=300,
-            evaluation_periods=evaluation_periods,
-            datapoints_to_alarm=datapoints_to_alarm,
-        ),
+    condition = above(
+        _metric(schedule, name),
+        "Sum",
+        0,
+        because,
+        period=300,
+        evaluation_periods=evaluation_periods,
+        datapoints_to_alarm=datapoints_to_alarm,
     )
+    # The group's own name, so that another schedule in it changes no alarm's name.
+    named = "".join(character for character in group if character.isalnum() or character in "-_")
+    return (replace(condition, subject=f"ScheduleGroup-{named.removesuffix('Name') if '$' in group else named}"),)
 
 
 def _target_errors(schedule: Resource) -> tuple[Condition, ...] | Inapplicable:
@@ -145,11 +148,12 @@ def _panels(schedule: Resource) -> tuple[Panel, ...]:
             unit="short",
             series=(
                 Series(_metric(schedule, "InvocationAttemptCount"), "Sum", "attempts"),
-                Series(_metric(schedule, "TargetErrorCount"), "Sum", "target errors"),
-                Series(_metric(schedule, "TargetErrorThrottledCount"), "Sum", "target throttles"),
-                Series(_metric(schedule, "InvocationDroppedCount"), "Sum", "given up"),
+                Series(_metric(schedule, "TargetErrorCount"), "Sum", "target errors", Meaning.FAILED),
+                Series(_metric(schedule, "TargetErrorThrottledCount"), "Sum", "target throttles", Meaning.THROTTLED),
+                Series(_metric(schedule, "InvocationDroppedCount"), "Sum", "given up", Meaning.FAILED),
             ),
             alarm_kinds=("scheduler-schedule-dropped",),
+            no_value="nothing was due in this time",
         ),
     )
 

@@ -12,6 +12,7 @@ from .entry import (
     AlarmKind,
     Condition,
     Inapplicable,
+    Meaning,
     NameSource,
     Nature,
     Panel,
@@ -123,9 +124,10 @@ def _panels(topic: Resource) -> tuple[Panel, ...]:
             series=(
                 Series(_metric(topic, "NumberOfMessagesPublished"), "Sum", "published"),
                 Series(_metric(topic, "NumberOfNotificationsDelivered"), "Sum", "delivered"),
-                Series(_metric(topic, "NumberOfNotificationsFailed"), "Sum", "failed"),
+                Series(_metric(topic, "NumberOfNotificationsFailed"), "Sum", "failed", Meaning.FAILED),
             ),
             alarm_kinds=("sns-topic-failed",),
+            no_value="nothing published in this time",
         ),
     )
 

@@ -25,7 +25,7 @@ from .entry import (
 )
 from .expressions import above
 from .properties import known_when_deployed, physical_name
-from .queues import is_read_at_once, redrive_policy, retention_of, seconds, sources_of, time_to_give_up
+from .queues import is_read_at_once, most_in_flight, redrive_policy, retention_of, seconds, sources_of, time_to_give_up
 
 NAMESPACE = "AWS/SQS"
 _GUIDE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide"
@@ -81,6 +81,11 @@ def _age(queue: Resource) -> tuple[Condition, ...] | Inapplicable:
 def _in_flight(queue: Resource) -> tuple[Condition, ...] | Inapplicable:
     if _is_dead_letter_queue(queue):
         return _NOT_DEAD_LETTERS
+    most = most_in_flight(queue)
+    if most is not None and most < IN_FLIGHT_QUOTA * 0.8:
+        return Inapplicable(
+            f"Lambda alone reads it, {most:,} messages at once at the most, far below the quota of {IN_FLIGHT_QUOTA:,}"
+        )
     because = f"80 % of the {IN_FLIGHT_QUOTA:,} messages that may be in flight at once, for 5 minutes"
     metric = _metric(queue, "ApproximateNumberOfMessagesNotVisible")
     return (above(metric, "Maximum", IN_FLIGHT_QUOTA * 0.8, because, evaluation_periods=5),)
@@ -179,6 +184,7 @@ def _panels(queue: Resource) -> tuple[Panel, ...]:
                 unit="short",
                 series=(Series(_metric(queue, "ApproximateNumberOfMessagesVisible"), "Maximum", "dead letters"),),
                 alarm_kinds=("sqs-dead-letter-queue-not-empty",),
+                no_value="empty and out of use in this time",
             ),
             Panel(
                 title="How long until they are deleted?",
@@ -186,6 +192,7 @@ def _panels(queue: Resource) -> tuple[Panel, ...]:
                 unit="s",
                 series=(Series(_metric(queue, "ApproximateAgeOfOldestMessage"), "Maximum", "oldest"),),
                 alarm_kinds=("sqs-dead-letter-queue-age",),
+                no_value="empty and out of use in this time",
             ),
         )
     return (
@@ -195,6 +202,7 @@ def _panels(queue: Resource) -> tuple[Panel, ...]:
             unit="s",
             series=(Series(_metric(queue, "ApproximateAgeOfOldestMessage"), "Maximum", "oldest"),),
             alarm_kinds=("sqs-queue-age",),
+            no_value="out of use in this time",
         ),
         Panel(
             title="Does as much leave as arrives?",
@@ -205,6 +213,7 @@ def _panels(queue: Resource) -> tuple[Panel, ...]:
                 Series(_metric(queue, "NumberOfMessagesReceived"), "Sum", "received"),
                 Series(_metric(queue, "NumberOfMessagesDeleted"), "Sum", "deleted"),
             ),
+            no_value="out of use in this time",
         ),
         Panel(
             title="How much waits, how much is being worked on?",
@@ -216,6 +225,8 @@ def _panels(queue: Resource) -> tuple[Panel, ...]:
                 Series(_metric(queue, "ApproximateNumberOfMessagesDelayed"), "Maximum", "delayed"),
             ),
             alarm_kinds=("sqs-queue-in-flight",),
+            no_value="out of use in this time",
+            stretched=False,  # the quota is 120,000
         ),
     )
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from ..alarm import TreatMissingData
 from ..errors import SimulationError
 from ..findings import Finding
 from ..simulate.composite import names_in, parse_rule
@@ -26,6 +27,7 @@ def alarm_mistakes(source: Source) -> Iterator[Finding]:
     for alarm in source.alarms:
         yield from _counts(alarm)
         yield from _queries(alarm)
+        yield from _treatment(alarm)
     yield from _rules(source)
     for logical_id, type_name, properties in source.everything:
         if type_name == "AWS::CloudWatch::Dashboard" and type(body := properties.get("DashboardBody")) is str:
@@ -60,6 +62,12 @@ def _counts(alarm: SourceAlarm) -> Iterator[Finding]:
         yield Finding("T036", alarm.where, "neither Threshold nor ThresholdMetricId")
     if properties.get("Statistic") is not None and properties.get("ExtendedStatistic") is not None:
         yield Finding("T039", alarm.where, "both Statistic and ExtendedStatistic")
+
+
+def _treatment(alarm: SourceAlarm) -> Iterator[Finding]:
+    treatment = alarm.properties.get("TreatMissingData")
+    if type(treatment) is str and treatment not in tuple(TreatMissingData):
+        yield Finding("T042", alarm.where, f"TreatMissingData {treatment!r}")
 
 
 def _queries(alarm: SourceAlarm) -> Iterator[Finding]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from difflib import get_close_matches
 
+from ..alarm import Metric
 from ..catalog.entry import Nature, Publication, PublishedMetric
 from ..findings import Finding
 from ..model import Resource
 from ..units import format_duration, format_number
-from .source import Source, SourceAlarm, SourceQuery, entry_of, knows, number, published, whole
+from .metric_names import NAMES
+from .source import Source, SourceAlarm, SourceQuery, entry_of, knows, names_in_catalog, number, published, whole
 
 
 def never_fires(source: Source) -> Iterator[Finding]:
@@ -26,7 +29,7 @@ def _metric(source: Source, alarm: SourceAlarm, query: SourceQuery) -> Iterator[
     assert metric is not None
     known = published(metric)
     if not known:
-        yield Finding("T050", alarm.where, f"{metric.namespace} publishes no {metric.name} that the catalog knows")
+        yield from _misspelt(alarm, metric)
         return
     names = tuple(sorted(query.dimension_names))
     sets = sorted({tuple(sorted(names)) for entry in known for names in entry.dimension_sets})
@@ -52,6 +55,13 @@ def _metric(source: Source, alarm: SourceAlarm, query: SourceQuery) -> Iterator[
         yield from _threshold(alarm, query, entry, resource)
 
 
+def _misspelt(alarm: SourceAlarm, metric: Metric) -> Iterator[Finding]:
+    """A name that nobody publishes but that is close to one; other unknown names are not judged, AWS adds some each year."""
+    listed = {*NAMES.get(metric.namespace, "").split(), *names_in_catalog(metric.namespace)}
+    if metric.name not in listed and (close := get_close_matches(metric.name, sorted(listed), n=1, cutoff=0.8)):
+        yield Finding("T050", alarm.where, f"{metric.namespace} publishes no {metric.name}; did you mean {close[0]!r}?")
+
+
 def _statistic(alarm: SourceAlarm, query: SourceQuery, entry: PublishedMetric) -> Iterator[Finding]:
     if query.statistic == "Sum" and entry.nature in (Nature.GAUGE, Nature.DURATION):
         yield Finding("T053", alarm.where, f"Sum of {entry.name}, which is a {entry.nature.value}")
@@ -69,7 +79,16 @@ def _threshold(
 ) -> Iterator[Finding]:
     comparison = str(alarm.properties.get("ComparisonOperator", ""))
     threshold = number(alarm.properties.get("Threshold"))
-    if threshold is None or query.statistic in ("Sum", "SampleCount"):
+    if threshold is None:
+        return
+    lowest = entry.lowest if query.statistic not in ("Sum", "SampleCount") else 0
+    if comparison == "LessThanThreshold" and threshold <= lowest:
+        yield Finding(
+            "T057",
+            alarm.where,
+            f"{entry.name} below {format_number(threshold)}; it is never below {format_number(lowest)}",
+        )
+    if query.statistic in ("Sum", "SampleCount"):
         return
     highest = None
     if resource is not None and entry.highest is not None:
@@ -87,8 +106,6 @@ def _threshold(
             alarm.where,
             f"{entry.name} above {format_number(threshold)}; it is never above {format_number(highest)}",
         )
-    if comparison == "LessThanThreshold" and threshold <= 0:
-        yield Finding("T057", alarm.where, f"{entry.name} below {format_number(threshold)}; it is never negative")
 
 
 def _datapoints(source: Source, alarm: SourceAlarm) -> Iterator[Finding]:

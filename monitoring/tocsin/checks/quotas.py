@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..findings import Finding
+from ..alarm import Alarm, CompositeAlarm
+from ..errors import QuotaError
+from ..findings import FINDINGS, Finding
+from ..plan import TOPIC_PARAMETERS, Plan
 from .source import Source
 
 MAX_RESOURCES, MAX_BYTES, MAX_PARAMETERS = 500, 1_000_000, 200
@@ -21,39 +24,70 @@ _ELEMENT = re.compile(r"[()]|\b(?:TRUE|FALSE)\b")
 _CHILD = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(\"(?:[^\"\\]|\\.)*\"|[^()\s,]+)\s*\)")
 
 
+def refuse_over_quota(plan: Plan, path: str, text: str | None = None) -> None:
+    """Raise QuotaError if the alarm template of the plan, to be written to ``path``, could not be deployed.
+
+    Without ``text`` its size is passed over: much else is known before a template is made.
+    """
+    for finding in plan_quotas(plan, path) if text is None else _sizes(path, size=len(text.encode())):
+        raise QuotaError(f"{finding.where}: {finding.message}. {FINDINGS[finding.id].mend} ({finding.id})")
+
+
+def plan_quotas(plan: Plan, path: str) -> Iterator[Finding]:
+    """What the alarm template of the plan would break; its size is known only when it is made."""
+    # Beside the names: the environment and a topic for each severity.
+    yield from _sizes(path, resources=len(plan.alarms), parameters=len(plan.parameters) + 1 + len(TOPIC_PARAMETERS))
+    for planned in plan.alarms:
+        where, alarm = f"{path}#{planned.logical_id}", planned.alarm
+        yield from _texts(where, alarm.name, alarm.description)
+        if isinstance(alarm, CompositeAlarm):
+            for rule, message in rule_quotas(alarm.rule):
+                yield Finding(rule, where, message)
+        elif isinstance(alarm, Alarm):
+            expressions = [query.expression for query in alarm.queries if query.expression is not None]
+            yield from _math(where, len(alarm.metrics), expressions)
+
+
 def template_quotas(source: Source) -> Iterator[Finding]:
     """CloudFormation's limits on one template."""
-    resources, parameters = len(source.everything), len(source.tree.get("Parameters") or {})
+    parameters = source.tree.get("Parameters")
+    parameters = len(parameters) if isinstance(parameters, dict) else 0
+    yield from _sizes(source.path, resources=len(source.everything), size=source.size, parameters=parameters)
+
+
+def _sizes(path: str, *, resources: int = 0, size: int = 0, parameters: int = 0) -> Iterator[Finding]:
     if resources > MAX_RESOURCES:
-        yield Finding("T010", source.path, f"{resources} resources, {MAX_RESOURCES} are allowed")
-    if source.size > MAX_BYTES:
-        yield Finding("T011", source.path, f"{source.size:,} bytes, {MAX_BYTES:,} are allowed")
+        yield Finding("T010", path, f"{resources} resources, {MAX_RESOURCES} are allowed")
+    if size > MAX_BYTES:
+        yield Finding("T011", path, f"{size:,} bytes, {MAX_BYTES:,} are allowed")
     if parameters > MAX_PARAMETERS:
-        yield Finding("T012", source.path, f"{parameters} parameters, {MAX_PARAMETERS} are allowed")
+        yield Finding("T012", path, f"{parameters} parameters, {MAX_PARAMETERS} are allowed")
 
 
 def alarm_quotas(source: Source) -> Iterator[Finding]:
     """CloudWatch's limits on names, descriptions, actions, rules and metric math."""
     for alarm in source.all_alarms:
-        yield from _texts(alarm.where, alarm.properties, alarm.logical_id)
+        properties = alarm.properties
+        name = str(properties.get("AlarmName") or alarm.logical_id)
+        yield from _texts(alarm.where, name, str(properties.get("AlarmDescription") or ""))
+        yield from _actions(alarm.where, properties)
     for composite in source.composites:
         for rule, message in rule_quotas(str(composite.properties.get("AlarmRule") or "")):
             yield Finding(rule, composite.where, message)
     for alarm in source.alarms:
         metrics = sum(query.metric is not None for query in alarm.queries)
         expressions = [query.expression for query in alarm.queries if query.expression is not None]
-        if metrics > MAX_METRICS or len(expressions) > MAX_EXPRESSIONS:
-            yield Finding(
-                "T020", alarm.where,
-                f"{metrics} metrics and {len(expressions)} expressions, {MAX_METRICS} of each are allowed",
-            )  # fmt: skip
-        for expression in expressions:
-            if len(expression) > MAX_EXPRESSION:
-                yield Finding(
-                    "T020",
-                    alarm.where,
-                    f"an expression of {len(expression):,} characters, {MAX_EXPRESSION:,} are allowed",
-                )
+        yield from _math(alarm.where, metrics, expressions)
+
+
+def _math(where: str, metrics: int, expressions: list[str]) -> Iterator[Finding]:
+    if metrics > MAX_METRICS or len(expressions) > MAX_EXPRESSIONS:
+        message = f"{metrics} metrics and {len(expressions)} expressions, {MAX_METRICS} of each are allowed"
+        yield Finding("T020", where, message)
+    for expression in expressions:
+        if len(expression) > MAX_EXPRESSION:
+            message = f"an expression of {len(expression):,} characters, {MAX_EXPRESSION:,} are allowed"
+            yield Finding("T020", where, message)
 
 
 def rule_quotas(rule: str) -> Iterator[tuple[str, str]]:
@@ -69,8 +103,7 @@ def rule_quotas(rule: str) -> Iterator[tuple[str, str]]:
         yield "T014", f"a rule of {elements} elements, {MAX_ELEMENTS} are allowed"
 
 
-def _texts(where: str, properties: Mapping[str, Any], logical_id: str) -> Iterator[Finding]:
-    name = str(properties.get("AlarmName") or logical_id)
+def _texts(where: str, name: str, description: str) -> Iterator[Finding]:
     length = len(_longest(name))
     if length > MAX_NAME:
         yield Finding(
@@ -78,11 +111,13 @@ def _texts(where: str, properties: Mapping[str, Any], logical_id: str) -> Iterat
         )
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         yield Finding("T016", where, "a name with control characters")
-    description = str(properties.get("AlarmDescription") or "")
     if len(_longest(description)) > MAX_DESCRIPTION:
         yield Finding(
             "T017", where, f"a description of {len(description):,} characters, {MAX_DESCRIPTION:,} are allowed"
         )
+
+
+def _actions(where: str, properties: Mapping[str, Any]) -> Iterator[Finding]:
     for key in ("AlarmActions", "OKActions", "InsufficientDataActions"):
         actions = properties.get(key)
         if isinstance(actions, list) and len(actions) > MAX_ACTIONS:

@@ -62,7 +62,7 @@ class Source:
     alarms: tuple[SourceAlarm, ...]
     composites: tuple[SourceComposite, ...]
     everything: tuple[tuple[str, str, Mapping[str, Any]], ...]
-    resources: Mapping[str, Resource]
+    resources: Mapping[str, tuple[Resource, ...]]
 
     @property
     def all_alarms(self) -> tuple[SourceAlarm | SourceComposite, ...]:
@@ -70,10 +70,13 @@ class Source:
         return (*self.alarms, *self.composites)
 
     def resource_of(self, metric: Metric) -> Resource | None:
-        """The watched resource that one of the metric's dimensions names, if it is known."""
+        """The watched resource that one of the metric's dimensions names and that publishes it, if it is known."""
         for _, value in metric.dimensions:
-            if value in self.resources:
-                return self.resources[value]
+            for resource in self.resources.get(value, ()):  # a function and a rule may have one name
+                if any(
+                    (own.namespace, own.name) == (metric.namespace, metric.name) for own in entry_of(resource).metrics
+                ):
+                    return resource
         return None
 
 
@@ -93,11 +96,11 @@ def read_source(
             alarms.append(SourceAlarm(where, resolved.logical_id, resolved.properties, metadata, queries))
         elif resolved.type == COMPOSITE:
             composites.append(SourceComposite(where, resolved.logical_id, resolved.properties, metadata))
-    names: dict[str, Resource] = {}
+    names: dict[str, tuple[Resource, ...]] = {}
     for logical_id, resource in watched.items():
         for name in (f"${{{logical_id}Name}}", f"${{{logical_id}}}", resource.name):
             if name:
-                names[name] = resource
+                names[name] = (*names.get(name, ()), resource)
     return Source(document.path, size, document.tree, tuple(alarms), tuple(composites), tuple(everything), names)
 
 
@@ -175,6 +178,11 @@ def whole(value: Any) -> int | None:
 def published(metric: Metric) -> tuple[PublishedMetric, ...]:
     """What the catalog knows of a metric; empty for one it does not know."""
     return _BY_METRIC.get((metric.namespace, metric.name), ())
+
+
+def names_in_catalog(namespace: str) -> tuple[str, ...]:
+    """The metric names of a namespace that the catalog knows."""
+    return tuple(sorted(name for known, name in _BY_METRIC if known == namespace))
 
 
 def knows(namespace: str) -> bool:

@@ -103,6 +103,7 @@ def _sort(
         resources=tuple(sorted(watched, key=lambda resource: resource.logical_id)),
         unwatched=tuple(sorted(unwatched, key=lambda other: other.logical_id)),
         warnings=(*_duplicates(document), *_macros(document.tree.get("Transform")), *resolution.warnings),
+        parameters=tuple(sorted(map(str, document.tree.get("Parameters") or ()))),
     )
 
 

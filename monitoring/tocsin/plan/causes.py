@@ -59,9 +59,10 @@ def _cause(
             )
     suffix = f"-{condition.suffix}" if condition.suffix else ""
     shown = f" ({condition.suffix})" if condition.suffix else ""
-    title = f"{resource.logical_id}{shown}: {kind.symptom}"
+    subject = condition.subject or resource.logical_id
+    title = f"{subject}{shown}: {kind.symptom}"
     alarm = Alarm(
-        name=f"${{{ENVIRONMENT}}}-{system.name}-{resource.logical_id}-{kind.id}{suffix}",
+        name=f"${{{ENVIRONMENT}}}-{system.name}-{subject}-{kind.id}{suffix}",
         queries=condition.queries,
         comparison=condition.comparison,
         threshold=threshold,
@@ -71,7 +72,7 @@ def _cause(
         description=description(settings, system, title, kind.because, because, kind.source, kind.id, severity),
         actions=actions(severity),
     )
-    logical_id = camel(resource.logical_id, kind.id, condition.suffix)
+    logical_id = camel(subject, kind.id, condition.suffix)
     return PlannedAlarm(
         logical_id, alarm, kind.id, severity, title, kind.because, because, kind.source, resource.logical_id
     )

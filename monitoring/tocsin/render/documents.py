@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
-from ..alarm import Alarm, Comparison, CompositeAlarm
+from ..alarm import Alarm, Comparison, CompositeAlarm, MetricQuery
 from ..burn_rate import budget_spent, time_to_fire
 from ..catalog import entries
 from ..cost import monthly_cost
@@ -46,23 +47,26 @@ What each system promises, how fast its error budget may burn before somebody is
 """
 
 
-def slo_document(plans: Sequence[Plan]) -> str:
-    """SLOs.md: the error-budget policy in prose, then a section for each system."""
+def slo_document(plans: Sequence[Plan], runbooks: str = "runbooks", dashboards: str = "dashboards") -> str:
+    """SLOs.md: the error-budget policy in prose, then a section for each system.
+
+    ``runbooks`` and ``dashboards`` are the ways to those folders from where the document lies.
+    """
     parts = [_POLICY.format(generated=GENERATED)]
     promised = [plan for plan in plans if plan.slos]
     if not promised:
         parts.append("## Promises\n\nNo system declares an SLO yet.\n")
     for plan in promised:
-        parts.append(_system_slos(plan))
+        parts.append(_system_slos(plan, runbooks, dashboards))
     return "\n".join(parts)
 
 
-def _system_slos(plan: Plan) -> str:
+def _system_slos(plan: Plan, runbooks: str, dashboards: str) -> str:
     system = plan.system
     lines = [f"## {system.name}", ""]
     if system.description:
         lines += [system.description, ""]
-    lines += [f"Owner: {system.owner}. Dashboard: `dashboards/{system.name}.json`.", ""]
+    lines += [f"Owner: {system.owner}. Dashboard: `{dashboards}/{system.name}.json`.", ""]
     lines += _table(
         ("SLO", "Promise", "Objective", "Window", "Error budget", "Runbook"),
         [
@@ -72,7 +76,7 @@ def _system_slos(plan: Plan) -> str:
                 format_ratio(planned.slo.objective) if planned.slo.objective is not None else "kept or broken",
                 format_duration(planned.slo.window) if planned.slo.window else "–",
                 _budget(planned),
-                f"[{_kind(planned)}](runbooks/{_kind(planned)}.md)",
+                f"[{_kind(planned)}]({runbooks}/{_kind(planned)}.md)",
             )
             for planned in plan.slos
         ],
@@ -123,10 +127,17 @@ def _one_slo(plan: Plan, planned: PlannedSlo) -> list[str]:
         ],
     )
     notes = []
-    if isinstance(slo.sli.measure, Counted) and slo.minimum_bad_events > 1:
+    if Severity.PAGE not in planned.alarms:
+        notes.append("Nothing pages: no burn rate that would is within reach of this objective and window.")
+    if slo.minimum_bad_events > 1:
         notes.append(
             f"A long window with fewer than {slo.minimum_bad_events} bad events never fires, so that a single failure "
             "in a quiet hour wakes nobody."
+        )
+    if isinstance(slo.sli.measure, Counted) and slo.sli.measure.bad_is_level:
+        notes.append(
+            "Bad events are what the depth of the dead-letter queue rose by since the window before. Dead letters that take "
+            "the place of others cleared in the same window are not counted again; the queue's own alarm still tells of them."
         )
     if any(tier.long_window > timedelta(days=1) for tier in planned.tiers):
         notes.append("CloudWatch evaluates windows over a day once an hour, on data up to the full hour.")
@@ -228,12 +239,50 @@ def condition(alarm: Alarm | CompositeAlarm) -> str:
         what = subject.label or subject.expression or ""
     length = format_duration(timedelta(seconds=alarm.period))
     points = f"{alarm.datapoints_to_alarm} of {alarm.evaluation_periods} × {length}"
-    return f"{what} {_SIGNS[alarm.comparison]} {format_number(alarm.threshold, 6)}, {points}"
+    return f"{what} {_SIGNS[alarm.comparison]} {_threshold(alarm, subject)}, {points}"
 
 
-def runbook_index(plans: Iterable[Plan] = ()) -> str:
-    """runbooks/README.md: every runbook, by what it is about; those in use by these plans are marked."""
+@cache
+def _units() -> dict[tuple[str, str], str]:
+    return {(metric.namespace, metric.name): metric.unit for entry in entries() for metric in entry.metrics}
+
+
+def _threshold(alarm: Alarm, subject: MetricQuery) -> str:
+    """The threshold as a person says it: 48000 milliseconds are 48 s, 10737418240 bytes are 10 GiB."""
+    number = format_number(alarm.threshold, 6)
+    if subject.stat is None or subject.stat.statistic in ("Sum", "SampleCount"):
+        return number
+    metric = subject.stat.metric
+    match _units().get((metric.namespace, metric.name)):
+        case "Seconds":
+            return format_duration(timedelta(seconds=alarm.threshold)) if alarm.threshold > 0 else number
+        case "Milliseconds":
+            return format_duration(timedelta(milliseconds=alarm.threshold)) if alarm.threshold > 0 else number
+        case "Bytes" if alarm.threshold >= 2**30:
+            return f"{format_number(alarm.threshold / 2**30)} GiB"
+        case "Bytes" if alarm.threshold >= 2**20:
+            return f"{format_number(alarm.threshold / 2**20)} MiB"
+        case "Percent":
+            return f"{number} %"
+    return number
+
+
+def runbook_index(plans: Iterable[Plan] = (), *, everything: bool = True) -> str:
+    """runbooks/README.md: every runbook, by what it is about; those in use by these plans are marked.
+
+    Without ``everything``, only those in use.
+    """
     used = {planned.kind for plan in plans for planned in plan.alarms}
+    sections: dict[str, dict[str, str]] = {
+        "": {f"slo-{kind.value}": _SLO_SYMPTOMS[kind] for kind in SliKind},
+    }
+    listed = set(sections[""])
+    for entry in entries():
+        section = sections.setdefault(entry.title, {})
+        for kind in entry.alarm_kinds:
+            if kind.id not in listed:
+                section[kind.id] = kind.symptom
+                listed.add(kind.id)
     lines = [
         "# Runbooks",
         "",
@@ -241,29 +290,17 @@ def runbook_index(plans: Iterable[Plan] = ()) -> str:
         "",
         "One page for each thing that can be wrong, named like the alarm kind. Written to be read at three in the morning:",
         "what it means, who is hurt, where to look first, how to stop the harm, whom to wake, how to tune the alarm.",
-        "",
-        "## Promises",
-        "",
-        *(
-            f"- [slo-{kind.value}](slo-{kind.value}.md): {_SLO_SYMPTOMS[kind]}{_mark(f'slo-{kind.value}', used)}"
-            for kind in SliKind
-        ),
     ]
-    sections: dict[str, list[str]] = {}
-    for entry in entries():
-        for kind in entry.alarm_kinds:
-            line = f"- [{kind.id}]({kind.id}.md): {kind.symptom}{_mark(kind.id, used)}"
-            section = sections.setdefault(entry.title, [])
-            if not any(line in known for known in sections.values()):
-                section.append(line)
-    for title in sorted(sections):
-        if sections[title]:
-            lines += ["", f"## {title}", "", *sections[title]]
+    for title, symptoms in sorted(sections.items()):  # promises, which have no title of a service, come first
+        mark = " (in use)" if everything else ""
+        shown = [
+            f"- [{kind}]({kind}.md): {symptom}{mark if kind in used else ''}"
+            for kind, symptom in symptoms.items()
+            if everything or kind in used
+        ]
+        if shown:
+            lines += ["", f"## {title or 'Promises'}", "", *shown]
     return "\n".join(lines) + "\n"
-
-
-def _mark(kind: str, used: set[str]) -> str:
-    return " (in use)" if kind in used else ""
 
 
 _SLO_SYMPTOMS = {

@@ -69,18 +69,18 @@ def run(
     span = store.span()
     if span is None:
         raise SimulationError("the series hold no datapoint; there is nothing to evaluate")
-    first = moment(start) if start else span[0]
-    last = moment(end) if end else span[1]
+    first = _moment("--from", start) if start is not None else span[0]
+    last = _moment("--to", end) if end is not None else span[1]
     return Simulation(read, simulate(read, store, first, last))
 
 
-def moment(text: str) -> datetime:
+def _moment(option: str, text: str) -> datetime:
     """A time such as ``2026-01-01T00:00:00Z``; without a zone it is UTC.  Raises InputError."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"not a time: {text!r}; write it as 2026-01-01T00:00:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InputError(f"{option}: not a time: {text!r}; write it as 2026-01-01T00:00:00Z") from None
 
 
 def lines(simulation: Simulation) -> Iterator[str]:
@@ -113,7 +113,7 @@ def lines(simulation: Simulation) -> Iterator[str]:
         yield f"{name:<{width}}  |{_strip(timeline, name)}|"
     quiet = len(timeline.changes) - len(moving)
     if quiet:
-        yield f"{quiet} alarms did not change"
+        yield f"{quiet} alarm{'' if quiet == 1 else 's'} did not change"
     for refused in timeline.refused:
         yield f"not evaluated: {refused.name}: {refused.reason}"
     if timeline.without_data:

@@ -57,9 +57,13 @@ RULES: Mapping[str, Callable[[Subject], Found]] = {
     "target-statistic": query_rules.target_statistic,
     "target-id": query_rules.target_ids,
     "math-unknown-id": query_rules.math_ids,
+    "expression-length": query_rules.expression_length,
     "too-many-queries": query_rules.too_many_queries,
     "insights-range": query_rules.insights_range,
     "threshold-steps": shape_rules.threshold_steps,
+    "timeline-pages": shape_rules.timeline_pages,
+    "legend-shown": shape_rules.legend_shown,
+    "dimension-empty": reference_rules.dimension_empty,
     "link-unknown-dashboard": reference_rules.links,
     "panel-runbook": reference_rules.runbook,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from .subject import Found, Subject, cloudwatch_targets, title
 
 _QUERIES = 500  # CloudWatch, GetMetricData: queries in one call
+_EXPRESSION = 2048  # CloudWatch, MetricDataQuery: characters in an expression
 _INSIGHTS_DAYS = 14  # CloudWatch Metrics Insights looks back two weeks
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 _WORD = re.compile(r"\b[a-z][A-Za-z0-9_]*\b")
@@ -86,6 +87,15 @@ def math_ids(subject: Subject) -> Found:
                 words = set(_WORD.findall(_QUOTED.sub(" ", str(target.get("expression", "")))))
                 for word in sorted(words - ids):
                     yield title(panel), f"query {_name(target)}: no query {word!r} in this panel"
+
+
+def expression_length(subject: Subject) -> Found:
+    """CloudWatch takes expressions of at most 2,048 characters."""
+    for panel in subject.panels:
+        for target in cloudwatch_targets(panel):
+            length = len(str(target.get("expression") or ""))
+            if _is_metrics(target) and length > _EXPRESSION:
+                yield title(panel), f"query {_name(target)}: {length} characters, CloudWatch takes {_EXPRESSION}"
 
 
 def too_many_queries(subject: Subject) -> Found:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .subject import Found, Subject, strings, title
+from .subject import Found, Subject, cloudwatch_targets, strings, title
 
 # Grafana's three ways to write a variable.
 _VARIABLE = re.compile(r"\$\{(\w+)(?:\.[^:}]*)?(?::[^}]*)?\}|\$([A-Za-z_]\w*)|\[\[(\w+?)(?::\w+)?\]\]")
+_VARIABLE_ALONE = re.compile(r"\$\{?(\w+)\}?")
 _UID_IN_LINK = re.compile(r"^/d/([A-Za-z0-9_-]+)")
 
 
@@ -45,6 +46,24 @@ def variable_unused(subject: Subject) -> Found:
             name in _used_variables(other) for other in subject.variables if other.get("name") != name
         ):
             yield "", f"variable {name!r} is used nowhere"
+
+
+def dimension_empty(subject: Subject) -> Found:
+    """No dimension is empty while a query variable finds nothing: CloudWatch refuses that, and with it the panel."""
+    may_be_empty = {
+        str(variable.get("name"))
+        for variable in subject.variables
+        if variable.get("type") == "query" and not (variable.get("includeAll") and variable.get("allValue"))
+    }
+    for panel in subject.panels:
+        names = {
+            found[1]
+            for target in cloudwatch_targets(panel)
+            for text in strings(target.get("dimensions"))
+            if (found := _VARIABLE_ALONE.fullmatch(text)) and found[1] in may_be_empty
+        }
+        for name in sorted(names):
+            yield title(panel), f"variable {name!r} alone is a dimension; give it an allValue or text around it"
 
 
 def links(subject: Subject) -> Found:

@@ -8,6 +8,7 @@ from .subject import Found, Subject, title
 
 _UID_LENGTH = 40  # Grafana's limit
 _COLUMNS = 24
+_PAGE = 20  # rows of a state timeline on a page, unless it says otherwise
 
 
 def grid_bounds(subject: Subject) -> Found:
@@ -86,3 +87,20 @@ def schema_version(subject: Subject) -> Found:
     version = subject.dashboard.get("schemaVersion")
     if not isinstance(version, int) or not 39 <= version <= 42:
         yield "", f"schemaVersion {version!r}: write 41, so that Grafana 11 to 13 read the file as it is"
+
+
+def timeline_pages(subject: Subject) -> Found:
+    """A state timeline shows all its rows on one page: what is on the second one is not seen."""
+    for panel in subject.panels:
+        if panel.get("type") == "state-timeline":
+            rows = sum(1 for target in panel.get("targets") or () if not target.get("hide"))
+            page = panel.get("options", {}).get("perPage", _PAGE)
+            if rows > page:
+                yield title(panel), f"{rows} rows, {page} a page: set perPage"
+
+
+def legend_shown(subject: Subject) -> Found:
+    """Time series say whether their legend is shown: without a word newer Grafana hides it."""
+    for panel in subject.panels:
+        if panel.get("type") == "timeseries" and "showLegend" not in panel.get("options", {}).get("legend", {}):
+            yield title(panel), "legend without showLegend"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ...alarm import Alarm, Comparison, CompositeAlarm, TreatMissingData
-from ...model import Severity
+from ...alarm import Alarm, Comparison, TreatMissingData
+from ...model import Severity, SinceSuccess
 from ...plan import Plan, PlannedAlarm
-from ...units import format_duration
 from .links import runbook_links, runbook_text
-from .panels import FINE, NOW, SOON, Block, block, states
+from .names import Names
+from .page_states import draw_pages, page_queries, paging_tiers
+from .panels import ALARM, BREACHING, FINE, NOW, OK, SOON, Block, block, states
+from .promise_math import Promise
+from .sliding import queries_for, sums_of_last
 from .targets import Queries
-from .variables import Names
 
 _SIGNS: Mapping[Comparison, str] = {
     Comparison.GREATER: ">",
@@ -22,141 +24,179 @@ _SIGNS: Mapping[Comparison, str] = {
     Comparison.LESS: "<",
     Comparison.LESS_OR_EQUAL: "<=",
 }
-_OK, _ALARM, _BREACHING = 0, 1, 2
 _MAPPINGS: dict[str, Any] = {
     "type": "value",
     "options": {
-        str(_OK): {"text": "OK", "color": FINE, "index": 0},
-        str(_ALARM): {"text": "ALARM", "color": NOW, "index": 1},
-        str(_BREACHING): {"text": "breaching", "color": SOON, "index": 2},
+        str(OK): {"text": "OK", "color": FINE, "index": 0},
+        str(ALARM): {"text": "ALARM", "color": NOW, "index": 1},
+        str(BREACHING): {"text": "breaching", "color": SOON, "index": 2},
     },
 }
-_IN_RULE = re.compile(r'ALARM\("([^"]+)"\)')
+_NO_BAR = " A row without a bar: CloudWatch has nothing to judge it by."
 
-#: More rows than this in one panel cannot be read, and 100 alarms stay well under CloudWatch's 500 queries a call.
-_ROWS = 100
-_HIGHEST = 14
-# A heartbeat's hundreds of datapoints are each "nothing ran"; only all of them together mean something, and the tile
-# "successful runs" says that.
+#: More rows than this are no longer one look; the queries of a panel stay under CloudWatch's 500 a call.
+_ROWS, _QUERIES = 40, 480
+# A longer row of datapoints is a condition on silence, such as "nothing ran": every single one breaches, all day.
 _MOST_DATAPOINTS = 60
+# Longer names are cut off by Grafana, at their beginning.
+_LONGEST_LABEL = 50
 
 
-def page_alarms(plan: Plan) -> tuple[PlannedAlarm, ...]:
-    """The metric alarms behind every page: those that page themselves and the windows of composites that do."""
-    feeding = {
-        name
-        for planned in plan.alarms
-        if planned.severity is Severity.PAGE and isinstance(planned.alarm, CompositeAlarm)
-        for name in _IN_RULE.findall(planned.alarm.rule)
-    }
-    return tuple(
-        planned
-        for planned in plan.alarms
-        if _drawable(planned) and (planned.severity is Severity.PAGE or planned.alarm.name in feeding)
-    )
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One or more rows of a timeline: what draws them, how many queries that takes, and the runbook's alarm kind."""
+
+    draw: Callable[[Queries], None]
+    rows: int
+    queries: int
+    kind: str
 
 
-def ticket_alarms(plan: Plan) -> tuple[PlannedAlarm, ...]:
+def page_rows(plan: Plan, promises: Sequence[Promise]) -> tuple[Rows, ...]:
+    """Everything that pages and is not kept or broken as a whole, which the tiles of the jobs show."""
+    burning = [
+        Rows(
+            partial(draw_pages, promise=promise),
+            len(paging_tiers(promise)),
+            page_queries(promise),
+            f"slo-{promise.slo.sli.kind.value}",
+        )
+        for promise in promises
+        if paging_tiers(promise)
+    ]
+    return (*burning, *_alarm_rows(plan, Severity.PAGE))
+
+
+def ticket_rows(plan: Plan) -> tuple[Rows, ...]:
     """The metric alarms that write tickets: the causes."""
-    return tuple(planned for planned in plan.alarms if _drawable(planned) and planned.severity is Severity.TICKET)
+    return _alarm_rows(plan, Severity.TICKET)
 
 
-def page_blocks(plan: Plan, alarms: Sequence[PlannedAlarm], width: int, height: int) -> list[Block]:
+def page_height(rows: Sequence[Rows]) -> int:
+    """Grid units that the rows need to be read."""
+    return max(4, 3 + -(-2 * sum(item.rows for item in rows) // 5))
+
+
+def page_blocks(plan: Plan, names: Names, rows: Sequence[Rows], width: int, height: int) -> list[Block]:
     """The state timelines of what pages, as many as are needed."""
     description = (
-        "The paging alarms' own conditions, drawn again from their metrics. For a promise somebody is paged while "
-        "both windows of a pair are red: the long one says that it matters, the short one that it is still going on. "
-        "CloudWatch's windows slide, the bars here begin at full periods, so they may differ by one period."
+        "Red: somebody is paged, for both windows of a pair burn too fast: the long one says that it matters, the short "
+        "one that it is still going on. Orange: only the short one does, so far. Drawn again from the metrics: "
+        "CloudWatch's windows slide by the minute, these by the shortest one, so they may differ by that much, and more at "
+        "the beginning, where what came before is not known."
     )
     return [
-        _timeline(plan, f"Would it page?{number}", f"pages{number}", description, chunk, width, height)
-        for number, chunk in _chunks(alarms)
+        _timeline(plan, names, f"Would it page?{number}", f"pages{number}", description, chunk, width, height)
+        for number, chunk in _chunks(rows)
     ]
 
 
-def ticket_blocks(plan: Plan, alarms: Sequence[PlannedAlarm]) -> list[Block]:
+def ticket_blocks(plan: Plan, names: Names, rows: Sequence[Rows]) -> list[Block]:
     """The state timelines of the causes, as many as are needed."""
     description = (
         "The ticket alarms' own conditions, drawn again from their metrics. Red is a state of ALARM; orange a datapoint "
-        "that breaches where the alarm needs several (2 of 3). A bar that starts with the trouble names its cause."
+        "that breaches where the alarm needs several. A bar that starts with the trouble names its cause."
     )
     return [
         _timeline(
             plan,
+            names,
             f"Which causes are in alarm?{number}",
             f"tickets{number}",
             description,
             chunk,
             24,
-            max(4, min(_HIGHEST, 3 + len(chunk))),
+            page_height(chunk),
         )
-        for number, chunk in _chunks(alarms)
+        for number, chunk in _chunks(rows)
     ]
 
 
-def _chunks(alarms: Sequence[PlannedAlarm]) -> list[tuple[str, Sequence[PlannedAlarm]]]:
-    """The alarms of each timeline, with its number where there are several."""
-    return [
-        (f" ({start // _ROWS + 1})" if len(alarms) > _ROWS else "", alarms[start : start + _ROWS])
-        for start in range(0, len(alarms), _ROWS)
-    ]
+def _alarm_rows(plan: Plan, severity: Severity) -> tuple[Rows, ...]:
+    jobs = {slo.slo.name for slo in plan.slos if isinstance(slo.slo.sli.measure, SinceSuccess)}
+    return tuple(
+        Rows(
+            partial(_draw_alarm, planned=planned, alarm=planned.alarm),
+            1,
+            len(planned.alarm.queries) + 2 + queries_for(planned.alarm.evaluation_periods),
+            planned.kind,
+        )
+        for planned in plan.alarms
+        if isinstance(planned.alarm, Alarm)
+        and planned.severity is severity
+        and planned.slo not in jobs
+        and planned.alarm.evaluation_periods <= _MOST_DATAPOINTS
+    )
 
 
-def _drawable(planned: PlannedAlarm) -> bool:
-    return isinstance(planned.alarm, Alarm) and planned.alarm.evaluation_periods <= _MOST_DATAPOINTS
+def _chunks(rows: Sequence[Rows]) -> list[tuple[str, Sequence[Rows]]]:
+    """The rows of each timeline, with its number where there are several."""
+    chunks: list[list[Rows]] = []
+    count = queries = 0
+    for item in rows:
+        count, queries = count + item.rows, queries + item.queries
+        if not chunks or count > _ROWS or queries > _QUERIES:
+            chunks.append([])
+            count, queries = item.rows, item.queries
+        chunks[-1].append(item)
+    return [(f" ({index})" if len(chunks) > 1 else "", chunk) for index, chunk in enumerate(chunks, start=1)]
 
 
 def _timeline(
     plan: Plan,
+    names: Names,
     title: str,
     key: str,
     description: str,
-    alarms: Sequence[PlannedAlarm],
+    rows: Sequence[Rows],
     width: int,
     height: int,
 ) -> Block:
-    queries = Queries(Names())
-    for planned in alarms:
-        alarm = planned.alarm
-        if isinstance(alarm, Alarm):
-            queries.math(
-                condition(queries, alarm, planned.logical_id), alarm.period, planned.logical_id, _label(planned)
-            )
-    kinds = sorted({planned.kind for planned in alarms})
+    queries = Queries(names)
+    for row in rows:
+        row.draw(queries)
+    kinds = sorted({row.kind for row in rows})
     panel = states(
         title,
-        description + runbook_text(plan.settings, kinds),
+        description + _NO_BAR + runbook_text(plan.settings, kinds),
         [_MAPPINGS],
+        sum(row.rows for row in rows),
         runbook_links(plan.settings, kinds),
     )
     return block(f"states {key}", panel, queries, width, height)
 
 
-def condition(queries: Queries, alarm: Alarm, key: str) -> str:
-    """Math that is 0 where a datapoint is fine, 1 where it means ALARM, 2 where it breaches but more are needed.
+def _draw_alarm(queries: Queries, planned: PlannedAlarm, alarm: Alarm) -> None:
+    key = planned.logical_id
+    queries.math(condition(queries, alarm, key), alarm.period, key, _label(planned))
 
-    Missing datapoints follow the alarm: breaching and notBreaching count, missing and ignore leave a gap.
+
+def condition(queries: Queries, alarm: Alarm, key: str) -> str:
+    """Math that is 0 where the alarm is fine, 1 where it is in ALARM, 2 where a datapoint breaches but more are needed.
+
+    Missing datapoints follow the alarm: breaching and notBreaching count, missing and ignore leave a gap and are
+    passed over, as CloudWatch does while it finds older ones.
     """
     value = queries.alarm(alarm.queries, alarm.period, key)
-    breach = _BREACHING if alarm.datapoints_to_alarm > 1 else _ALARM
-    threshold = _number(alarm.threshold)
-    test = f"{value} {_SIGNS[alarm.comparison]} {threshold}"
-    text = f"IF({test}, {breach}, {_OK})"
-    if alarm.treat_missing_data is TreatMissingData.NOT_BREACHING:
-        return f"FILL({text}, {_OK})"
-    if alarm.treat_missing_data is TreatMissingData.BREACHING:
-        return f"FILL({text}, {breach})"
-    return text
+    text = f"IF({value} {_SIGNS[alarm.comparison]} {_number(alarm.threshold)}, 1, 0)"
+    missing = {TreatMissingData.NOT_BREACHING: 0, TreatMissingData.BREACHING: 1}.get(alarm.treat_missing_data)
+    if missing is not None:
+        text = f"FILL({text}, {missing})"
+    count = alarm.evaluation_periods
+    if count == 1:
+        return text
+    breaches = queries.math(text, alarm.period, f"{key} breaches", hide=True)
+    together = sums_of_last(queries, breaches, (count,), alarm.period, key, gaps=missing is None)[count]
+    # A sum of ones and noughts is whole but for rounding.
+    return f"IF({together} > {alarm.datapoints_to_alarm - 0.5}, {ALARM}, IF({breaches} > 0, {BREACHING}, {OK}))"
 
 
 def _label(planned: PlannedAlarm) -> str:
-    alarm = planned.alarm
-    if not isinstance(alarm, Alarm):
+    subject, colon, symptom = planned.title.partition(": ")
+    too_long = len(planned.title) - _LONGEST_LABEL
+    if too_long <= 0 or not colon:
         return planned.title
-    if planned.slo is not None and planned.severity is None:
-        return f"{planned.slo}, {format_duration(timedelta(seconds=alarm.period))}"
-    needed = alarm.datapoints_to_alarm
-    return f"{planned.title} ({needed} of {alarm.evaluation_periods})" if needed > 1 else planned.title
+    return f"{subject[: max(8, len(subject) - too_long - 1)]}…: {symptom}"
 
 
 def _number(value: float) -> str:

@@ -25,7 +25,7 @@ def heartbeat_blocks(promises: Sequence[Promise], width: int) -> list[Block]:
             groups.setdefault(promise.slo.sli.measure.within, []).append(promise)
     blocks: list[Block] = []
     for within, group in sorted(groups.items()):
-        height = max(4, 2 + 2 * len(group))
+        height = max(4, 2 * len(group))
         blocks += [_in_time(within, group, width, height), _last_success(within, group, width, height)]
     return blocks
 
@@ -44,6 +44,7 @@ def _in_time(within: timedelta, group: Sequence[Promise], width: int, height: in
         unit="short",
         thresholds=steps(NOW, (FINE, 1.0)),
         no_value="none",
+        no_value_color=NOW,
         decimals=0,
         time_from=time_range(within),
         overrides=overrides,
@@ -67,6 +68,7 @@ def _last_success(within: timedelta, group: Sequence[Promise], width: int, heigh
         unit="dateTimeFromNow",
         thresholds=steps("blue"),
         no_value="not in 7 days",
+        no_value_color=NOW,
         time_from=time_range(_LAST_SUCCESS),
         reduce="max",
         overrides=overrides,

@@ -1,4 +1,4 @@
-"""Blocks → placed panels: rows from left to right, stable ids, and only so many panels open."""
+"""Blocks → placed panels: each as high up as it fits, stable ids, and only so many panels open."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ METRICS = 500
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Blocks that belong together under one row header; the one without a title stands on top and is always open."""
+    """Blocks that belong together under one row header; the one without a title stands on top and is always open.
+
+    ``closed``: to be opened by whoever wants to know more.
+    """
 
     key: str
     title: str
     blocks: tuple[Block, ...]
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,20 @@ def place(where: str, sections: Sequence[Section]) -> Placed:
         _check(where, section)
         metrics = sum(block.metrics for block in section.blocks)
         all_metrics += metrics
-        full = full or opened + len(section.blocks) > OPEN_PANELS or open_metrics + metrics >= METRICS
+        if not section.closed:
+            full = full or opened + len(section.blocks) > OPEN_PANELS or open_metrics + metrics >= METRICS
         if section.title:
+            collapsed = section.closed or full
             row = RowPanel(
                 title=section.title,
                 id=panel_id(f"row {section.key}", taken),
                 gridPos=GridPos(h=1, w=COLUMNS, x=0, y=y),
-                collapsed=full,
+                collapsed=collapsed,
             )
             panels.append(row)
             y += 1
             placed, bottom = _flow(section, y, taken)
-            if full:
+            if collapsed:
                 row.panels = placed
                 continue
         else:
@@ -90,17 +96,18 @@ def _check(where: str, section: Section) -> None:
 
 
 def _flow(section: Section, y: int, taken: dict[int, str]) -> tuple[list[Panel], int]:
+    """Each block in turn at the highest, then leftmost place that is free down to the bottom."""
     placed: list[Panel] = []
-    x = height = 0
+    bottoms = [y] * COLUMNS
     for block in section.blocks:
-        if x + block.width > COLUMNS:
-            x, y, height = 0, y + height, 0
+        top, x = min(
+            (max(bottoms[column : column + block.width]), column) for column in range(COLUMNS - block.width + 1)
+        )
+        bottoms[x : x + block.width] = [top + block.height] * block.width
         block.panel.id = panel_id(block.key, taken)
-        block.panel.gridPos = GridPos(h=block.height, w=block.width, x=x, y=y)
+        block.panel.gridPos = GridPos(h=block.height, w=block.width, x=x, y=top)
         placed.append(block.panel)
-        x += block.width
-        height = max(height, block.height)
-    return placed, y + height
+    return placed, max(bottoms)
 
 
 def panel_id(key: str, taken: dict[int, str]) -> int:

@@ -8,13 +8,16 @@ from typing import Any
 from grafanalib.core import DashboardLink
 
 from ...plan import ENVIRONMENT, Settings, dashboard_uid
+from .names import STACK, Names
 from .targets import DATASOURCE, REGION
 
 TAG = "tocsin"
 OVERVIEW_NAME = "slo-overview"
 OVERVIEW_UID = dashboard_uid(OVERVIEW_NAME)
-#: Keeps data source, region and time range when following a link.
-CARRY = "${cloudwatch_datasource:queryparam}&${region:queryparam}&${__url_time_range}"
+# Keeps data source, region, environment and time range when following a link.
+_CARRY = (
+    f"${{cloudwatch_datasource:queryparam}}&${{region:queryparam}}&${{{ENVIRONMENT}:queryparam}}&${{__url_time_range}}"
+)
 
 
 def systems_dropdown() -> DashboardLink:
@@ -24,23 +27,23 @@ def systems_dropdown() -> DashboardLink:
     )
 
 
-def overview_link() -> DashboardLink:
-    """From a system up to the overview of promises."""
+def overview_link(names: Names | None) -> DashboardLink:
+    """From a system up to the overview of promises; ``names`` are the overview's for it, if it shows one stack."""
     return DashboardLink(
         type="link",
         title="SLO overview",
-        uri=f"/d/{OVERVIEW_UID}?{CARRY}",
+        uri=f"/d/{OVERVIEW_UID}?{_CARRY}" + (f"&var-{names.stack}=${{{STACK}}}" if names else ""),
         tooltip="The promises of all systems",
         icon="dashboard",
         keepTime=False,
     )
 
 
-def system_data_link(system: str) -> dict[str, Any]:
-    """From a tile of the overview down to the system."""
+def system_data_link(system: str, names: Names | None) -> dict[str, Any]:
+    """From a tile of the overview down to the system; ``names`` are the overview's for it, if it shows one stack."""
     return {
         "title": f"Open {system}",
-        "url": f"/d/{dashboard_uid(system)}?{CARRY}",
+        "url": f"/d/{dashboard_uid(system)}?{_CARRY}" + (f"&var-{STACK}=${{{names.stack}}}" if names else ""),
         "targetBlank": False,
     }
 

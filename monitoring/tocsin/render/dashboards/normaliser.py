@@ -7,7 +7,7 @@ this package without passing here.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -17,6 +17,7 @@ from .targets import DATASOURCE, MetricsTarget
 SCHEMA_VERSION = 41
 
 _CONSTANTS: dict[Any, str] = {None: "null", True: "true", False: "false"}
+_SCALARS = frozenset({str, int, bool, float})
 _DASHBOARD_KEYS = frozenset({"__inputs", "gnetId", "hideControls", "id", "rows", "sharedCrosshair", "style", "version"})
 _PANEL_KEYS = frozenset(
     {
@@ -24,7 +25,6 @@ _PANEL_KEYS = frozenset(
         "editable",
         "error",
         "height",
-        "hideTimeOverride",
         "maxDataPoints",
         "minSpan",
         "repeatDirection",
@@ -51,6 +51,8 @@ def _panel(raw: dict[str, Any]) -> dict[str, Any]:
         row["panels"] = [_panel(panel) for panel in raw["panels"]]
         return row
     panel = {key: value for key, value in raw.items() if key not in _PANEL_KEYS}
+    if not panel.get("hideTimeOverride"):
+        panel.pop("hideTimeOverride", None)
     fields = panel["fieldConfig"]
     fields.setdefault("overrides", [])
     if not fields["defaults"].get("mappings"):
@@ -64,20 +66,18 @@ def _plain(value: Any) -> Any:
     A null inside a list of numbers or in a threshold's first ``value`` is data and stays.
     """
     kind = type(value)
-    if kind is str or kind is int or kind is bool:
-        return value
     if kind is MetricsTarget:
         return value.to_json_data()  # plain already, and most of a dashboard
-    if hasattr(value, "to_json_data"):
+    if kind is not dict and kind is not list and hasattr(value, "to_json_data"):
         value = value.to_json_data()
     if isinstance(value, dict):
         return {
-            key: _plain(item)
+            key: item if type(item) in _SCALARS else _plain(item)
             for key, item in value.items()
             if item is not None or (key == "value" and "color" in value)
         }
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [item if type(item) in _SCALARS else _plain(item) for item in value]
     return value
 
 
@@ -96,6 +96,15 @@ def _datasource(newline: str) -> str:
     return _text(dict(DATASOURCE), newline)
 
 
+@lru_cache(maxsize=1024)
+def _form(keys: tuple[str, ...], newline: str) -> tuple[tuple[str, ...], str]:
+    """The keys in their order and the text around their values: hundreds of queries have the same."""
+    order = tuple(sorted(keys))
+    inner = newline + "  "
+    lines = [f"{encode_basestring(key)}: ".replace("%", "%%") + "%s" for key in order]
+    return order, "{" + inner + ("," + inner).join(lines) + newline + "}"
+
+
 def _text(value: Any, newline: str) -> str:
     kind = type(value)
     if kind is str:
@@ -106,13 +115,21 @@ def _text(value: Any, newline: str) -> str:
         if not value:
             return "{}"
         inner = newline + "  "
-        # Nine of ten values are texts: those need no call of their own.
-        parts = [
-            f"{encode_basestring(key)}: "
-            + (encode_basestring(item) if type(item := value[key]) is str else _text(item, inner))
-            for key in sorted(value)
-        ]
-        return "{" + inner + ("," + inner).join(parts) + newline + "}"
+        order, form = _form(tuple(value), newline)
+        # Nine of ten values are texts, numbers and switches: those need no call of their own.
+        texts = []
+        for key in order:
+            item = value[key]
+            kind = type(item)
+            if kind is str:
+                texts.append(encode_basestring(item))
+            elif kind is bool:
+                texts.append("true" if item else "false")
+            elif kind is int:
+                texts.append(repr(item))
+            else:
+                texts.append(_text(item, inner))
+        return form % tuple(texts)
     if kind is list:
         if not value:
             return "[]"

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...alarm import Metric
 from ...errors import PlanError
-from ...model import Counted, Ranked, SinceSuccess, Slo
-from ...plan import Plan, camel, dashboard_uid
+from ...model import SinceSuccess
+from ...plan import Plan, Settings, camel, dashboard_uid
 from .assembly import assemble
 from .heartbeats import heartbeat_blocks
 from .layout import Section
 from .links import OVERVIEW_UID, TAG, runbook_links, runbook_text, system_data_link, systems_dropdown
+from .names import Names
+from .panels import Block
 from .promise_graphs import burn_downs
-from .promise_math import Promise, promise_windows
+from .promise_math import Promise, promise_metrics, promise_windows
 from .promise_tiles import share_blocks
-from .variables import Names, common_variables, merge, name_variables
+from .variables import common_variables, has_stack, merge, name_variables
 
 #: So many promises fit under each other in a panel, and their queries in one GetMetricData call.
 _TOGETHER = 20
-_THIRD, _HALF, _FULL = 8, 12, 24
+_TILES, _HALF, _FULL = (7, 7, 10), 12, 24
 
 
 def slo_overview(plans: Iterable[Plan]) -> dict[str, Any]:
@@ -30,28 +31,25 @@ def slo_overview(plans: Iterable[Plan]) -> dict[str, Any]:
     """
     ordered = sorted(plans, key=lambda plan: plan.system.name)
     _refuse_twins(ordered)
-    promises = [promise for plan in ordered for promise in _promises(plan)]
+    own = {plan.system.name: Names(plan, camel(plan.system.name)) for plan in ordered}
+    promises = [promise for plan in ordered for promise in _promises(plan, own[plan.system.name])]
     shares = [promise for promise in promises if promise.slo.objective is not None]
     beats = [promise for promise in promises if isinstance(promise.slo.sli.measure, SinceSuccess)]
-    settings = ordered[0].settings if ordered else None
+    settings = ordered[0].settings if ordered else Settings()
     sections: list[Section] = []
     for number, start in enumerate(range(0, len(shares), _TOGETHER), start=1):
         chunk = shares[start : start + _TOGETHER]
         first, last = chunk[0].label, chunk[-1].label
         title = "Promises" if len(shares) <= _TOGETHER else f"Promises, {first} to {last}"
-        blocks = share_blocks(chunk, _THIRD)
+        blocks = share_blocks(chunk, _TILES)
         downs = [burn_downs(window, group, _FULL) for window, group in promise_windows(chunk)]
-        sections.append(Section(f"promises {number}", title, (*blocks, *downs)))
+        sections.append(_section(f"promises {number}", title, (*blocks, *downs), chunk, settings))
     for number, start in enumerate(range(0, len(beats), _TOGETHER), start=1):
         chunk = beats[start : start + _TOGETHER]
-        sections.append(Section(f"jobs {number}", "Jobs that must run", tuple(heartbeat_blocks(chunk, _HALF))))
-    if settings is not None:
-        kinds = sorted({f"slo-{promise.slo.sli.kind.value}" for promise in promises})
-        for item in (block for part in sections for block in part.blocks):
-            item.panel.links = runbook_links(settings, kinds)
-            item.panel.description += runbook_text(settings, kinds)
+        blocks = heartbeat_blocks(chunk, _HALF)
+        sections.append(_section(f"jobs {number}", "Jobs that must run", tuple(blocks), chunk, settings))
     names = [
-        name_variables(plan, _metrics(planned.slo for planned in plan.slos), _names(plan))
+        name_variables(plan, promise_metrics(planned.slo for planned in plan.slos), own[plan.system.name])
         for plan in ordered
         if plan.slos
     ]
@@ -67,26 +65,21 @@ def slo_overview(plans: Iterable[Plan]) -> dict[str, Any]:
     )
 
 
-def _promises(plan: Plan) -> list[Promise]:
-    link = (system_data_link(plan.system.name),)
-    return [Promise(planned, f"{plan.system.name} · {planned.slo.name}", _names(plan), link) for planned in plan.slos]
+def _section(
+    key: str, title: str, blocks: tuple[Block, ...], promises: Sequence[Promise], settings: Settings
+) -> Section:
+    """A row whose panels lead to the runbooks of the promises it shows."""
+    kinds = sorted({f"slo-{promise.slo.sli.kind.value}" for promise in promises})
+    for item in blocks:
+        item.panel.links = runbook_links(settings, kinds)
+        item.panel.description += runbook_text(settings, kinds)
+    return Section(key, title, blocks)
 
 
-def _names(plan: Plan) -> Names:
-    return Names(camel(plan.system.name))
-
-
-def _metrics(slos: Iterable[Slo]) -> list[Metric]:
-    found: list[Metric] = []
-    for slo in slos:
-        measure = slo.sli.measure
-        if isinstance(measure, Counted):
-            found += [measure.bad, measure.valid]
-        elif isinstance(measure, Ranked):
-            found.append(measure.metric)
-        else:
-            found += [measure.started, *([measure.failed] if measure.failed else [])]
-    return found
+def _promises(plan: Plan, names: Names) -> list[Promise]:
+    stack = has_stack(promise_metrics(planned.slo for planned in plan.slos), names)
+    link = (system_data_link(plan.system.name, names if stack else None),)
+    return [Promise(planned, f"{plan.system.name} · {planned.slo.name}", names, link) for planned in plan.slos]
 
 
 def _refuse_twins(plans: list[Plan]) -> None:

@@ -13,8 +13,8 @@ from ...errors import PlanError
 from ...model import Counted, Ranked, Slo
 from ...plan import PlannedSlo
 from ...units import format_number
+from .names import Names
 from .targets import Queries
-from .variables import Names
 
 #: Seconds: one datapoint an hour, under 2,200 for the longest window, and kept by CloudWatch for 15 months.
 WINDOW_PERIOD = 3600
@@ -48,8 +48,8 @@ def events(queries: Queries, slo: Slo, period: int) -> tuple[str, str]:
     """Math for the bad and for the valid events of each period."""
     measure = slo.sli.measure
     if isinstance(measure, Counted):
-        bad = _count(queries, measure.bad, measure.bad_statistic, period)
-        valid = _count(queries, measure.valid, measure.valid_statistic, period)
+        bad = _bad(queries, measure, period)
+        valid = f"FILL({queries.stat(measure.valid, measure.valid_statistic, period)}, 0)"
         return bad, valid if measure.bad_in_valid else f"({valid} + {bad})"
     if isinstance(measure, Ranked):
         # A percentile rank cannot be added up; weighted by the number of samples it can.
@@ -59,16 +59,30 @@ def events(queries: Queries, slo: Slo, period: int) -> tuple[str, str]:
     raise PlanError(f"SLO {slo.name} is kept or broken, not a share")
 
 
-def _count(queries: Queries, metric: Metric, statistic: str, period: int) -> str:
-    """Math for the events of each period.
+def _bad(queries: Queries, measure: Counted, period: int) -> str:
+    """Math for the bad events of each period.
 
     A level, such as the depth of a dead-letter queue, counts what was added to it: a message that lies there for a
-    week is one bad event, not one for each hour.
+    week is one bad event, not one for each hour.  Where the level is missing it is 0, as for a queue out of use.
     """
-    identifier = queries.stat(metric, statistic, period)
-    if statistic in ("Sum", "SampleCount"):
-        return f"FILL({identifier}, 0)"
-    return f"FILL(IF(DIFF({identifier}) > 0, DIFF({identifier}), 0), 0)"
+    if not measure.bad_is_level:
+        return f"FILL({queries.stat(measure.bad, measure.bad_statistic, period)}, 0)"
+    rise = f"DIFF(FILL({queries.stat(measure.bad, 'Maximum', period)}, 0))"
+    return f"FILL(IF({rise} > 0, {rise}, 0), 0)"
+
+
+def promise_metrics(slos: Iterable[Slo]) -> list[Metric]:
+    """The metrics that promises are measured by."""
+    found: list[Metric] = []
+    for slo in slos:
+        measure = slo.sli.measure
+        if isinstance(measure, Counted):
+            found += [measure.bad, measure.valid]
+        elif isinstance(measure, Ranked):
+            found.append(measure.metric)
+        else:
+            found += [measure.started, *([measure.failed] if measure.failed else [])]
+    return found
 
 
 def promise_windows(promises: Iterable[Promise]) -> list[tuple[timedelta, list[Promise]]]:

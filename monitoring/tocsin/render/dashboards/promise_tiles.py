@@ -1,4 +1,4 @@
-"""Tiles of promises that are shares: attained, error budget left, burning now."""
+"""Tiles of promises that are shares: burning now, error budget left, attained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ...burn_rate import WINDOW_TABLE, burn_rate
 from ...model import Severity, Slo
-from ...units import format_duration, format_number, format_ratio
+from ...units import format_duration, format_number
 from .panels import FINE, NOW, SOON, Block, block, override, steps, tiles
 from .promise_math import (
     WINDOW_PERIOD,
@@ -26,16 +26,19 @@ _HOUR = timedelta(hours=1)
 _MINUTE = 60
 
 
-def share_blocks(promises: Sequence[Promise], width: int) -> list[Block]:
+def share_blocks(promises: Sequence[Promise], widths: tuple[int, int, int]) -> list[Block]:
     """For each SLO window three panels side by side, one tile for each promise in each: a promise reads across."""
     blocks: list[Block] = []
-    for window, group in promise_windows(promises):
-        # Side by side as far as the width goes; every promise has the same height in all three.
-        height = max(4, 2 + 2 * len(group))
+    windows = promise_windows(promises)
+    burning, left, attained = widths
+    for window, group in windows:
+        # Side by side as far as the width goes; every promise has the same height in all three.  The burn rate comes
+        # first: it is the only one that moves within minutes.
+        height = max(4, 2 * len(group))
         blocks += [
-            _attained(window, group, width, height),
-            _budget_left(window, group, width, height),
-            _burning(window, group, width, height),
+            _burning(window, group, burning, height, titled=len(windows) > 1),
+            _budget_left(window, group, left, height),
+            _attained(window, group, attained, height),
         ]
     return blocks
 
@@ -45,8 +48,9 @@ def _attained(window: timedelta, group: Sequence[Promise], width: int, height: i
     for promise in group:
         slo, own = promise.slo, queries[promise.names]
         text = f"100 * (1 - {spent(own, slo, WINDOW_PERIOD)})"
-        identifier = own.math(text, WINDOW_PERIOD, f"{promise.label} attained", promise.label)
         objective = _objective(slo) * 100
+        label = f"{promise.label} ({format_number(objective)} %)"
+        identifier = own.math(text, WINDOW_PERIOD, f"{promise.label} attained", label)
         overrides.append(
             override(
                 identifier,
@@ -55,10 +59,9 @@ def _attained(window: timedelta, group: Sequence[Promise], width: int, height: i
                 thresholds={"mode": "absolute", "steps": steps(NOW, (FINE, float(objective)))},
             )
         )
-    promised = "; ".join(f"{promise.label}: {format_ratio(_objective(promise.slo))}" for promise in group)
     panel = tiles(
         f"Attained, {format_duration(window)}",
-        f"The share of good events. Green: the promise is kept. Promised: {promised}. "
+        "The share of good events. Green: what was promised, in brackets, is kept. "
         "Red: read the burn rate next to it, then the causes below.",
         unit="percent",
         thresholds=steps(NOW),
@@ -78,8 +81,8 @@ def _budget_left(window: timedelta, group: Sequence[Promise], width: int, height
         overrides.append(override(identifier, **link_down(promise)))
     low = 100 * max(pair.budget_share for pair in WINDOW_TABLE[window])
     panel = tiles(
-        f"Error budget left, {format_duration(window)}",
-        f"What may still go wrong in these {format_duration(window)}. 100 % is untouched, below 0 the promise is broken. "
+        f"Budget left, {format_duration(window)}",
+        f"Error budget: what may still go wrong in these {format_duration(window)}. 100 % is untouched, below 0 the promise is broken. "
         f"Orange below {format_number(low)} %: what a burn may take before its ticket is written.",
         unit="percent",
         thresholds=steps(NOW, (SOON, 0.0), (FINE, float(low))),
@@ -91,7 +94,7 @@ def _budget_left(window: timedelta, group: Sequence[Promise], width: int, height
     return block(group_key("budget", window), panel, joined(queries), width, height)
 
 
-def _burning(window: timedelta, group: Sequence[Promise], width: int, height: int) -> Block:
+def _burning(window: timedelta, group: Sequence[Promise], width: int, height: int, *, titled: bool) -> Block:
     queries, overrides = queries_of(group), []
     for promise in group:
         own = queries[promise.names]
@@ -104,8 +107,8 @@ def _burning(window: timedelta, group: Sequence[Promise], width: int, height: in
         if pair.severity is Severity.PAGE
     )
     panel = tiles(
-        f"Burn rate, last hour ({format_duration(window)})",
-        f"How many times faster than allowed the budget is spent. 1 spends it in exactly {format_duration(window)}; "
+        "Burn rate, 1 h" + (f" ({format_duration(window)})" if titled else ""),
+        f"The last hour: how many times faster than allowed the budget is spent. 1 spends it in exactly {format_duration(window)}; "
         f"from {format_number(paging)} on somebody is paged if it goes on.",
         unit="short",
         thresholds=steps(FINE, (SOON, 1.0), (NOW, float(paging))),
@@ -126,8 +129,8 @@ def _objective(slo: Slo) -> Fraction:
 
 
 def _decimals(percent: Fraction) -> int:
-    """One digit more than the objective has, so that 99.95 % does not read as 99.9 %."""
+    """Two digits more than the objective has, so that 99.9955 % does not read as 100 % of 99.9 %."""
     digits = 0
     while digits < 6 and (percent * 10**digits).denominator != 1:
         digits += 1
-    return digits + 1
+    return digits + 2

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from ...alarm import Alarm, Comparison, Metric, MetricStat
-from ...catalog.entry import Panel
+from ...catalog.entry import Meaning, Panel
 from ...model import Severity
 from ...plan import Plan, PlannedAlarm, PlannedPanels
+from ...units import format_duration
 from .layout import Section
 from .links import runbook_links, runbook_text
-from .panels import NO_LINE, NOW, SOON, Block, block, graph, steps
+from .names import Names
+from .panels import NEUTRAL, NO_LINE, NOW, SOON, Block, block, graph, override, steps
+from .promise_math import time_range
 from .targets import Queries
-from .variables import Names
 
 _HIGH = (Comparison.GREATER, Comparison.GREATER_OR_EQUAL)
 # FILL(m1, 0) of one metric is that metric: its threshold belongs on the metric's graph.
 _FILLED = re.compile(r"FILL\(\s*([a-z][A-Za-z0-9_]*)\s*,\s*[A-Z0-9.]+\s*\)")
 # A sum depends on how long it is taken for; a graph that is to be held against a sum's threshold must use its period.
 _PER_PERIOD = ("Sum", "SampleCount")
+# Seconds; CloudWatch keeps datapoints of five minutes for 63 days.
+_SUM_PERIOD = 300
+# What the dashboard shows when it is opened.
+_RANGE = timedelta(hours=6)
+# A table of more than two lines, or in a third of the width, leaves no room for the graph.
+_NARROW = 8
+# Grafana does not stretch an axis for a threshold; so far above it the line is seen whole.
+_STRETCH = 1.1
+# The most that these units can be.
+_WHOLE: Mapping[str, int] = {"percent": 100, "percentunit": 1}
+_COLORS: Mapping[Meaning, str] = {Meaning.FAILED: "red", Meaning.THROTTLED: "orange", Meaning.REFUSED: "yellow"}
 
 
-def section(plan: Plan, group: PlannedPanels) -> Section:
+def section(plan: Plan, group: PlannedPanels, names: Names) -> Section:
     """The row of one resource; its title shows which physical resource was found."""
     resource = group.resource
     alarms = tuple(planned for planned in plan.alarms if planned.resource == resource.logical_id)
-    names = sorted(
+    found = sorted(
         {
             value
             for panel in group.panels
@@ -35,12 +49,15 @@ def section(plan: Plan, group: PlannedPanels) -> Section:
             if value.startswith("${") and value.endswith("}")
         }
     )
-    title = " · ".join((resource.logical_id, group.entry.title, *names))
+    title = " · ".join((resource.logical_id, group.entry.title, *(names(value) for value in found)))
+    interval = group.entry.expected_interval(resource)
+    # What runs once a day is no news in the last six hours: two runs are, the last one and the one to compare it with.
+    seldom = 2 * interval if interval is not None and interval > _RANGE else None
     return Section(
         key=resource.logical_id,
         title=title,
         blocks=tuple(
-            _block(plan, resource.logical_id, panel, alarms, width)
+            _block(plan, resource.logical_id, panel, alarms, names, width, seldom)
             for panel, width in zip(group.panels, _widths(len(group.panels)), strict=True)
         ),
     )
@@ -64,28 +81,87 @@ def compared(planned: PlannedAlarm) -> MetricStat | None:
     return stats.get(filled[1]) if filled else None
 
 
-def _block(plan: Plan, logical_id: str, panel: Panel, alarms: Sequence[PlannedAlarm], width: int) -> Block:
+def _block(
+    plan: Plan,
+    logical_id: str,
+    panel: Panel,
+    alarms: Sequence[PlannedAlarm],
+    names: Names,
+    width: int,
+    seldom: timedelta | None,
+) -> Block:
     drawn = threshold_alarms(panel, alarms)
-    low, high = _lines(drawn)
-    periods = {stat.metric: stat.period for planned in drawn if (stat := compared(planned)) is not None}
-    queries = Queries(Names())
+    period = _sum_period(panel, drawn)
+    # A sum over five minutes cannot be held against the threshold of a sum over an hour.
+    drawn = tuple(
+        planned
+        for planned in drawn
+        if (stat := compared(planned)) is None or stat.statistic not in _PER_PERIOD or stat.period == period
+    )
+    low, high = _lines(drawn, panel)
+    queries = Queries(names)
+    identifiers = []
     for series in panel.series:
-        period = periods.get(series.metric) if series.statistic in _PER_PERIOD else None
-        queries.stat(series.metric, series.statistic, period, series.label, hide=False)
+        own = period if series.statistic in _PER_PERIOD else _seconds(panel.period)
+        identifiers.append(queries.stat(series.metric, series.statistic, own, series.label, hide=False))
     kinds = _runbooks(panel, alarms)
     told = "".join(f" Line: {reason}." for reason in dict.fromkeys(planned.threshold_because for planned in drawn))
+    sums = any(series.statistic in _PER_PERIOD for series in panel.series)
+    whole = _WHOLE.get(panel.unit)
     view = graph(
         panel.title,
         panel.description + told + runbook_text(plan.settings, kinds),
         unit=panel.unit,
-        thresholds=_steps(low, high) if drawn else None,
+        no_value=panel.no_value,
+        legend="below" if len(panel.series) <= 2 and width > _NARROW else "line",
+        thresholds=_steps(low, high) if low or high else None,
+        maximum=whole,
+        reaches=_STRETCH * max(high) if high and panel.stretched and whole is None else None,
+        bars=sums,
+        axis=f"per {format_duration(timedelta(seconds=period))}" if sums else "",
+        color=_color(panel.series[0].meaning, NEUTRAL[0]) if len(panel.series) == 1 else "",
+        time_from=time_range(shown) if (shown := panel.time_from or seldom) else None,
+        overrides=_colors(panel, identifiers),
         links=runbook_links(plan.settings, kinds),
     )
-    return block(f"{logical_id} {panel.title}", view, queries, width, 8)
+    return block(f"{logical_id} {panel.key or panel.title}", view, queries, width, 8)
 
 
-def _lines(drawn: Sequence[PlannedAlarm]) -> tuple[dict[float, str], dict[float, str]]:
-    """Thresholds that must not be fallen below, and those that must not be exceeded, with their colours."""
+def _sum_period(panel: Panel, drawn: Sequence[PlannedAlarm]) -> int:
+    """Seconds that the sums of a panel are taken over: the alarm's, or the panel's own, or five minutes."""
+    shown = {series.metric for series in panel.series if series.statistic in _PER_PERIOD}
+    for planned in drawn:
+        stat = compared(planned)
+        if stat is not None and stat.metric in shown and stat.statistic in _PER_PERIOD:
+            return stat.period
+    return _seconds(panel.period) or _SUM_PERIOD
+
+
+def _seconds(period: timedelta | None) -> int | None:
+    return None if period is None else period // timedelta(seconds=1)
+
+
+def _colors(panel: Panel, identifiers: Sequence[str]) -> list[dict[str, object]]:
+    """Red, orange and yellow for what they mean; for the others colours that mean nothing, while they suffice."""
+    if len(panel.series) == 1 or sum(series.meaning is None for series in panel.series) > len(NEUTRAL):
+        return []
+    neutral = iter(NEUTRAL)
+    colors = [_color(series.meaning, "") or next(neutral) for series in panel.series]
+    return [
+        override(identifier, color={"mode": "fixed", "fixedColor": color})
+        for identifier, color in zip(identifiers, colors, strict=True)
+    ]
+
+
+def _color(meaning: Meaning | None, otherwise: str) -> str:
+    return otherwise if meaning is None else _COLORS[meaning]
+
+
+def _lines(drawn: Sequence[PlannedAlarm], panel: Panel) -> tuple[dict[float, str], dict[float, str]]:
+    """Thresholds that must not be fallen below, and those that must not be exceeded, with their colours.
+
+    "More than 0" of things that are counted is 1 or more: a line at 0 would lie on the axis.
+    """
     low: dict[float, str] = {}
     high: dict[float, str] = {}
     for planned in drawn:
@@ -93,8 +169,11 @@ def _lines(drawn: Sequence[PlannedAlarm]) -> tuple[dict[float, str], dict[float,
         if isinstance(alarm, Alarm):
             side = high if alarm.comparison in _HIGH else low
             color = NOW if planned.severity is Severity.PAGE else SOON
-            if side.get(alarm.threshold) != NOW:
-                side[alarm.threshold] = color
+            value = alarm.threshold
+            if value == 0 and alarm.comparison is Comparison.GREATER and panel.unit == "short":
+                value = 1.0
+            if side.get(value) != NOW:
+                side[value] = color
     return low, high
 
 

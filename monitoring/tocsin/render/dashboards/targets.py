@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import attr
-from grafanalib.cloudwatch import CloudwatchMetricsTarget
-
 from ...alarm import Metric, MetricQuery
+from .names import Names
 
 #: The data source and region are variables, so the same JSON works on every server and in every region.
 DATASOURCE = {"type": "cloudwatch", "uid": "${cloudwatch_datasource}"}
@@ -24,33 +23,41 @@ _NAME = re.compile(r"[a-z][A-Za-z0-9_]*")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 
 
-@attr.s
-class MetricsTarget(CloudwatchMetricsTarget):
-    """A CloudWatch target as Grafana 11 to 13 stores it.
+@dataclass(frozen=True, slots=True)
+class MetricsTarget:
+    """A CloudWatch target as Grafana 11 to 13 stores it; grafanalib's panels take it for one of their own.
 
-    grafanalib's own writes ``statistics`` beside ``statistic``, and Grafana's migration then silently replaces p99 by
+    grafanalib's writes ``statistics`` beside ``statistic``, and Grafana's migration then silently replaces p99 by
     Average; without ``metricQueryType`` and ``metricEditorMode`` Grafana drops the query without an error.
     """
 
-    label: str = attr.ib(default="")
-    editor_mode: int = attr.ib(default=_BUILDER)
+    id: str
+    period: str
+    label: str
+    hide: bool
+    editor_mode: int
+    expression: str = ""
+    namespace: str = ""
+    metric_name: str = ""
+    dimensions: Mapping[str, list[str]] = field(default_factory=dict)
+    statistic: str = "Average"  # Grafana's backend wants one even for math
 
     def to_json_data(self) -> dict[str, Any]:
         return {
             "datasource": DATASOURCE,
-            "dimensions": self.dimensions,
+            "dimensions": dict(self.dimensions),
             "expression": self.expression,
             "hide": self.hide,
             "id": self.id,
             "label": self.label,
             "matchExact": True,
             "metricEditorMode": self.editor_mode,
-            "metricName": self.metricName,
+            "metricName": self.metric_name,
             "metricQueryType": _SEARCH_OR_MATH,
             "namespace": self.namespace,
             "period": self.period,
             "queryMode": "Metrics",
-            "refId": self.refId,
+            "refId": self.id,
             "region": REGION,
             "sqlExpression": "",
             "statistic": self.statistic,
@@ -60,19 +67,20 @@ class MetricsTarget(CloudwatchMetricsTarget):
 class Queries:
     """The queries of one panel, each metric asked for once.
 
-    ``name`` turns the text of a dimension (with the alarm template's placeholders) into the dashboard's.  Ids are
+    ``names`` turns the text of a dimension (with the alarm template's placeholders) into the dashboard's.  Ids are
     made of what a query reads, so that adding one leaves the others as they are.
     """
 
-    def __init__(self, name: Callable[[str], str], shared: Queries | None = None) -> None:
-        self._name = name
+    def __init__(self, names: Names, shared: Queries | None = None) -> None:
+        self._names = names
         self._targets: list[MetricsTarget] = shared._targets if shared else []
         self._stats: dict[object, str] = shared._stats if shared else {}
+        self._shared: dict[tuple[str, int], str] = shared._shared if shared else {}
         self._taken: set[str] = shared._taken if shared else set()
 
-    def named(self, name: Callable[[str], str]) -> Queries:
+    def named(self, names: Names) -> Queries:
         """The queries of the same panel, for another system's physical names."""
-        return Queries(name, self)
+        return Queries(names, self)
 
     @property
     def targets(self) -> list[MetricsTarget]:
@@ -86,24 +94,27 @@ class Queries:
 
     def stat(self, metric: Metric, statistic: str, period: int | None, label: str = "", hide: bool = True) -> str:
         """The id of a metric's statistic; ``period`` in seconds, None lets Grafana choose by the time range."""
-        dimensions = tuple((name, self._name(value)) for name, value in metric.dimensions)
+        dimensions = tuple((name, self._names(value)) for name, value in metric.dimensions)
         key = (metric.namespace, metric.name, dimensions, statistic, period, label, hide)
         if key not in self._stats:
             # "${OrdersName}" reads as "orders" in an id that people see in the query editor.
-            own = " ".join(value.removesuffix("Name}") for _, value in dimensions)
+            own = " ".join(
+                f"{self._names.prefix}{value.removeprefix('${').removesuffix('Name}')}"
+                for _, value in metric.dimensions
+            )
             identifier = self._identifier(f"{own} {metric.name} {statistic}", f"_{period}" if period else "")
             self._stats[key] = identifier
             self._targets.append(
                 MetricsTarget(
-                    refId=identifier,
                     id=identifier,
                     namespace=metric.namespace,
-                    metricName=metric.name,
+                    metric_name=metric.name,
                     dimensions={name: [value] for name, value in dimensions},
                     statistic=statistic,
                     period="" if period is None else str(period),
                     label=label,
                     hide=hide,
+                    editor_mode=_BUILDER,
                 )
             )
         return self._stats[key]
@@ -113,7 +124,6 @@ class Queries:
         identifier = self._identifier(key)
         self._targets.append(
             MetricsTarget(
-                refId=identifier,
                 id=identifier,
                 expression=expression,
                 period=str(period),
@@ -123,6 +133,13 @@ class Queries:
             )
         )
         return identifier
+
+    def shared(self, expression: str, period: int, key: str) -> str:
+        """The id of hidden math that reads no metric, asked for once."""
+        asked = (expression, period)
+        if asked not in self._shared:
+            self._shared[asked] = self.math(expression, period, key, hide=True)
+        return self._shared[asked]
 
     def alarm(self, queries: tuple[MetricQuery, ...], period: int, key: str) -> str:
         """What an alarm compares, from its own queries: the id of a metric, or an expression in brackets."""

@@ -1,51 +1,30 @@
-"""Dashboard variables: data source, region, environment, and one for each physical name the alarm template has as parameter."""
+"""Dashboard variables: data source, region, environment, stack, and one for each physical name that is to be looked up."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any
 
 from ...alarm import Metric
 from ...catalog import CATALOG
-from ...catalog.entry import NameSource, Publication, parameter_name
-from ...cloudformation.symbolic import Symbolic
+from ...catalog.entry import Publication, parameter_name
 from ...model import Resource
 from ...plan import ENVIRONMENT, Plan
+from .names import STACK_PART, Names
 from .targets import DATASOURCE, REGION
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9]+)\}")
-_ANY_PLACEHOLDER = re.compile(r"\$\{(?!!)[^}]*\}")
-_STACK = "Stack"
 _SHOWN, _HIDDEN = 0, 2
 _ON_TIME_RANGE_CHANGE = 2
-
-# CloudFormation names an unnamed resource <stack>-<logical id>-<random>; where that is too long for the service it
-# shortens the logical id, so only its beginning can be relied on.
-_CERTAIN_PART = 20
-# Fewer letters than this in a pattern tell no resource apart, so the choice is shown to the reader.
-_TELLING_LETTERS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """How the placeholders of the alarm template are called on one dashboard.
-
-    ``prefix`` tells the names of several systems on one dashboard apart.
-    """
-
-    prefix: str = ""
-
-    def __call__(self, text: str) -> str:
-        """The text of a dimension as a dashboard writes it."""
-        return _renamed(self.prefix, text)
-
-
-@lru_cache(maxsize=4096)
-def _renamed(prefix: str, text: str) -> str:
-    return _PLACEHOLDER.sub(lambda found: f"${{{prefix}{found[1]}}}", text).replace("${!", "${")
+# Grafana's ways to sort a drop-down.
+_UNSORTED, _ALPHABETICAL = 0, 1
+_USUAL_ENVIRONMENT = "prod"
+#: What stands for a name without any known text while nothing is found: CloudWatch refuses an empty one.
+NOT_FOUND = "not-found"
+# Grafana takes "All" of itself only while there is nothing to choose from, but then keeps it.  So this is for names
+# without any text around them only; the others are not empty anyway, and are there as soon as they are found.
+_NEVER_EMPTY = {"includeAll": True, "allValue": NOT_FOUND}
 
 
 def used_metrics(plan: Plan) -> tuple[Metric, ...]:
@@ -62,7 +41,10 @@ def used_metrics(plan: Plan) -> tuple[Metric, ...]:
 
 
 def common_variables(*, alarms: bool) -> list[dict[str, Any]]:
-    """Data source and region; with ``alarms`` the environment, whose name begins every alarm's name."""
+    """Data source, region and environment, whose name begins every alarm's name.
+
+    Without ``alarms`` to mark the environment is hidden, and only handed on when a link is followed.
+    """
     variables: list[dict[str, Any]] = [
         {
             "type": "datasource",
@@ -85,7 +67,7 @@ def common_variables(*, alarms: bool) -> list[dict[str, Any]]:
             "query": {"queryType": "regions", "refId": "CloudWatchVariableQueryEditor-VariableQuery"},
             "regex": "",
             "refresh": _ON_TIME_RANGE_CHANGE,
-            "sort": 0,  # keeps "default", the region of the data source, first
+            "sort": _UNSORTED,  # keeps "default", the region of the data source, first
             "hide": _SHOWN,
             "multi": False,
             "includeAll": False,
@@ -93,15 +75,20 @@ def common_variables(*, alarms: bool) -> list[dict[str, Any]]:
             "options": [],
         },
     ]
-    if alarms:
-        variables.append(
-            _textbox(ENVIRONMENT, "Environment", "prod", _SHOWN, "The first word of every alarm's name, for the marks.")
+    variables.append(
+        _textbox(
+            ENVIRONMENT,
+            "Environment",
+            _USUAL_ENVIRONMENT,
+            _SHOWN if alarms else _HIDDEN,
+            "The first word of every alarm's name, for the marks.",
         )
+    )
     return variables
 
 
-def name_variables(plan: Plan, metrics: Iterable[Metric], names: Names = Names()) -> list[dict[str, Any]]:
-    """One variable for each physical name that ``metrics`` need.
+def name_variables(plan: Plan, metrics: Iterable[Metric], names: Names) -> list[dict[str, Any]]:
+    """The stack, and one variable for each physical name that ``metrics`` need and that is not known without asking.
 
     A name that the template states is the same in every environment: a hidden text box holds it, so nothing is
     asked of CloudWatch and the dashboard still says "no data", not "no such queue", when a resource was silent for the
@@ -111,60 +98,51 @@ def name_variables(plan: Plan, metrics: Iterable[Metric], names: Names = Names()
     nothing, such as for the random id of an HTTP API, the drop-down is shown.
 
     Logical ids such as "Database" occur in many stacks of an account, and the wrong system's graphs are worse than
-    none.  So names that begin with the stack's are narrowed by "Stack name contains", at first the system's name;
-    where several environments share an account a reader types more of it.
+    none.  So names that hold the stack's follow the drop-down "Stack": the stacks in which the most telling of these
+    resources is found, as far as their name contains the text beside it, at first the system's name.  Of several
+    environments in one account the reader chooses; "<system>-prod" is taken if there is one.
     """
-    resources = _resources(plan)
-    defaults = {parameter.name: parameter.default for parameter in plan.parameters}
     samples = _samples(metrics)
     variables: list[dict[str, Any]] = []
-    filtered = False
+    anchors: list[tuple[tuple[object, ...], str]] = []
+    promised = {slo.slo.sli.resource.logical_id for slo in plan.slos}
     for name in sorted(samples):
-        resource = resources.get(name)
+        resource, lookup = names.resource(name), names.lookup(name)
         entry = CATALOG.get(resource.type) if resource is not None else None
         title = entry.title if entry is not None else "resource"
         logical_id = name.removesuffix(parameter_name(""))
         label = f"{names.prefix} {logical_id}".strip()
         description = f"Name of the {title} {logical_id}."
-        stated = defaults.get(name) or (_stated(resource) if resource is not None else None)
-        if stated is not None and not isinstance(stated, Symbolic):
-            variables.append(_textbox(names.prefix + name, label, stated, _HIDDEN, description))
+        if lookup.stated is not None:
+            variables.append(_textbox(names.prefix + name, label, lookup.stated, _HIDDEN, description))
             continue
-        pattern, in_stack = _pattern(resource) if resource is not None else ("", False)
-        filtered = filtered or in_stack
-        stack = f"(?=.*${{{names.prefix}{_STACK}:regex}})" if in_stack else ""
-        metric, dimension = samples[name]
-        namespace, metric_name = _telling_metric(resource, metric, dimension)
-        variables.append(
-            {
-                "type": "query",
-                "name": names.prefix + name,
-                "label": label,
-                "description": description,
-                "datasource": DATASOURCE,
-                "query": {
-                    "queryType": "dimensionValues",
-                    "refId": "CloudWatchVariableQueryEditor-VariableQuery",
-                    "region": REGION,
-                    "namespace": namespace,
-                    "metricName": metric_name,
-                    "dimensionKey": dimension,
-                    # Only dimensions that sort before this one, so that two variables never wait for each other.
-                    "dimensionFilters": {
-                        key: [names(value)] for key, value in metric.dimensions if key < dimension and value != "*"
-                    },
-                },
-                "regex": f"/^{stack}{pattern or '.*'}$/i",
-                "refresh": _ON_TIME_RANGE_CHANGE,
-                "sort": 1,
-                "hide": _HIDDEN if len(re.findall(r"[A-Za-z0-9]", pattern)) >= _TELLING_LETTERS else _SHOWN,
-                "multi": False,
-                "includeAll": False,
-                "current": {},
-                "options": [],
-            }
+        if lookup.in_stack:
+            anchors.append((_rank(name, names, logical_id in promised), name))
+        if lookup.pattern is None:
+            continue
+        variable = _query(
+            names.prefix + name,
+            label,
+            description,
+            _values_of(name, names, samples),
+            lookup.regex(f"${{{names.stack}:regex}}"),
+            _HIDDEN if lookup.tells else _SHOWN,
         )
-    return [_stack_filter(plan, names), *variables] if filtered else variables
+        if lookup.bare:
+            variable |= _NEVER_EMPTY
+        variables.append(variable)
+    if not anchors:
+        return variables
+    _, anchor = min(anchors, key=lambda entry: entry[0])
+    narrowed, stack = _stack(plan, names, anchor, _values_of(anchor, names, samples))
+    if any(names.lookup(name).is_stack for name in samples):
+        stack |= _NEVER_EMPTY
+    return [narrowed, stack, *variables]
+
+
+def has_stack(metrics: Iterable[Metric], names: Names) -> bool:
+    """Whether the dashboard of these metrics lets the reader choose the stack."""
+    return any(names.lookup(name).in_stack for name in _samples(metrics))
 
 
 def merge(*groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -176,14 +154,83 @@ def merge(*groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _stack_filter(plan: Plan, names: Names) -> dict[str, Any]:
-    return _textbox(
-        names.prefix + _STACK,
-        f"{names.prefix} stack name contains" if names.prefix else "Stack name contains",
-        plan.system.name.replace("_", "-"),  # a stack's name has no underscore
-        _HIDDEN if names.prefix else _SHOWN,
-        "Which stack's resources are shown. Empty: of any stack that has them.",
+def _stack(plan: Plan, names: Names, anchor: str, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The text that narrows the drop-down of stacks, and that drop-down: stacks that have the resource ``anchor``."""
+    usual = plan.system.name.replace("_", "-")  # a stack's name has no underscore
+    shown = f"{names.prefix} stack" if names.prefix else "Stack"
+    drop_down = _query(
+        names.stack,
+        shown,
+        "The stack whose resources are shown.",
+        values,
+        names.lookup(anchor).stack_regex(f".*${{{names.prefix}{STACK_PART}:regex}}.*"),
+        _SHOWN,
     )
+    preferred = f"{usual}-{_USUAL_ENVIRONMENT}"
+    drop_down["current"] = {"selected": True, "text": preferred, "value": preferred}
+    narrowed = _textbox(
+        names.prefix + STACK_PART,
+        f"{shown} name contains",
+        usual,
+        # On a page of many systems one control for each is enough.
+        _HIDDEN if names.prefix else _SHOWN,
+        "Which stacks are offered. Empty: every stack that has such a resource.",
+    )
+    return narrowed, drop_down
+
+
+def _rank(name: str, names: Names, promised: bool) -> tuple[object, ...]:
+    """How well a resource tells the stacks apart that have it, the best first: one that always has metrics and
+    whose name holds its logical id whole."""
+    lookup, resource = names.lookup(name), names.resource(name)
+    entry = CATALOG.get(resource.type) if resource is not None else None
+    publications = [metric.publication for metric in (entry.metrics if entry is not None else ())]
+    best = min((list(Publication).index(publication) for publication in publications), default=len(Publication))
+    return (
+        lookup.pattern is None,
+        ".*" in (lookup.pattern or ""),
+        best,
+        "]*" in (lookup.pattern or ""),
+        not promised,
+        name,
+    )
+
+
+def _values_of(name: str, names: Names, samples: dict[str, tuple[Metric, str]]) -> dict[str, Any]:
+    """The question for all values of the dimension that carries a physical name."""
+    metric, dimension = samples[name]
+    namespace, metric_name = _telling_metric(names.resource(name), metric, dimension)
+    return {
+        "queryType": "dimensionValues",
+        "refId": "CloudWatchVariableQueryEditor-VariableQuery",
+        "region": REGION,
+        "namespace": namespace,
+        "metricName": metric_name,
+        "dimensionKey": dimension,
+        # Only dimensions that sort before this one, so that two variables never wait for each other.
+        "dimensionFilters": {
+            key: [names(value)] for key, value in metric.dimensions if key < dimension and value != "*"
+        },
+    }
+
+
+def _query(name: str, label: str, description: str, query: dict[str, Any], regex: str, hide: int) -> dict[str, Any]:
+    return {
+        "type": "query",
+        "name": name,
+        "label": label,
+        "description": description,
+        "datasource": DATASOURCE,
+        "query": query,
+        "regex": f"/{regex}/i",
+        "refresh": _ON_TIME_RANGE_CHANGE,
+        "sort": _ALPHABETICAL,
+        "hide": hide,
+        "multi": False,
+        "includeAll": False,
+        "current": {},
+        "options": [],
+    }
 
 
 def _textbox(name: str, label: str, value: str, hide: int, description: str) -> dict[str, Any]:
@@ -197,16 +244,6 @@ def _textbox(name: str, label: str, value: str, hide: int, description: str) -> 
         "current": {"selected": True, "text": value, "value": value},
         "options": [{"selected": True, "text": value, "value": value}],
     }
-
-
-def _resources(plan: Plan) -> Mapping[str, Resource]:
-    found: dict[str, Resource] = {}
-    for resource in plan.system.resources:
-        found[parameter_name(resource.logical_id)] = resource
-    for resource in plan.system.resources:
-        for logical_id, other in resource.surroundings.items():
-            found.setdefault(parameter_name(logical_id), other)
-    return found
 
 
 def _samples(metrics: Iterable[Metric]) -> dict[str, tuple[Metric, str]]:
@@ -235,34 +272,3 @@ def _telling_metric(resource: Resource | None, used: Metric, dimension: str) -> 
         return used.namespace, used.name
     best = min(published, key=lambda metric: list(Publication).index(metric.publication))
     return best.namespace, best.name
-
-
-def _stated(resource: Resource) -> str | None:
-    """The physical name as the template states it, complete or Symbolic."""
-    entry = CATALOG.get(resource.type)
-    if resource.name is not None or entry is None or entry.name_property is None:
-        return resource.name
-    value = resource.properties.get(entry.name_property)
-    return value if isinstance(value, str) else None
-
-
-def _pattern(resource: Resource) -> tuple[str, bool]:
-    """A JavaScript pattern for the physical name, empty where the template tells nothing, and whether it holds the
-    stack's name."""
-    entry = CATALOG.get(resource.type)
-    if entry is None or entry.name_property is None:
-        return "", False
-    stated = _stated(resource)
-    if isinstance(stated, Symbolic):
-        literals = [_escape(part.replace("${!", "${")) for part in _ANY_PLACEHOLDER.split(stated)]
-        return ".*".join(literals), "${AWS::StackName}" in stated
-    if entry.name_source is NameSource.REST_API_NAME:
-        return "", False  # its name is stated or it has none that could be guessed
-    logical_id = resource.logical_id
-    if len(logical_id) > _CERTAIN_PART:
-        logical_id = f"{logical_id[:_CERTAIN_PART]}[A-Za-z0-9]*"
-    return rf".*-{logical_id}-[A-Za-z0-9]+(?:\.fifo)?", True
-
-
-def _escape(text: str) -> str:
-    return re.sub(r"[\\^$.|?*+()\[\]{}/]", r"\\\g<0>", text)
