@@ -107,5 +107,5 @@ def test_a_parameter_that_no_template_declares_is_refused(tmp_path: Path, monkey
     from tocsin.declarations import load_systems
 
     assert load_systems(tmp_path, "monitoring/systems", {"Stage": "x"})
-    with pytest.raises(InputError, match="--param Stge: no template of monitoring/systems .* did you mean 'Stage'"):
+    with pytest.raises(InputError, match=r"--param Stge: no template of monitoring/systems .* did you mean 'Stage'"):
         load_systems(tmp_path, "monitoring/systems", {"Stge": "x"})
