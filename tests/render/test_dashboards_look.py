@@ -178,10 +178,10 @@ def test_every_row_of_a_timeline_is_on_its_one_page_and_has_room():
 def test_labels_of_a_timeline_are_short_and_still_name_the_symptom():
     long = PlannedAlarm("X", None, "k", None, "GenerateMessageDeadLetters: dead letters are about to be deleted", "", "", "", "")  # type: ignore[arg-type]  # fmt: skip
 
-    assert _label(long) == "GenerateMes…: dead letters are about to be deleted"
+    assert _label(long) == "GenerateMessage…: dead letters are about to be deleted"
     for item in panels(NOTIFICATION):
         if item["type"] == "state-timeline":
-            assert all(len(target["label"]) <= 50 for target in item["targets"])
+            assert all(len(target["label"]) <= 54 for target in item["targets"])
             assert not any(" of " in target["label"] for target in item["targets"])
 
 

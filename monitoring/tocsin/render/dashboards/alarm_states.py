@@ -39,7 +39,7 @@ _ROWS, _QUERIES = 40, 480
 # A longer row of datapoints is a condition on silence, such as "nothing ran": every single one breaches, all day.
 _MOST_DATAPOINTS = 60
 # Longer names are cut off by Grafana, at their beginning.
-_LONGEST_LABEL = 50
+_LONGEST_LABEL = 54
 
 
 @dataclass(frozen=True, slots=True)

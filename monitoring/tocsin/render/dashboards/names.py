@@ -138,7 +138,7 @@ def _lookup(resource: Resource | None, default: str | None) -> Lookup:
     stated = resource.name
     if stated is None and entry.name_property is not None:
         value = resource.properties.get(entry.name_property)
-        stated = value if isinstance(value, str) else None
+        stated = value if isinstance(value, str) and value else None
     if stated is not None and not isinstance(stated, Symbolic):
         return Lookup(stated=stated)
     if stated is not None:
