@@ -100,7 +100,9 @@ def test_control_c_leaves_no_process_behind() -> None:
         assert any("postgres" in command for command in started.values()), "the database is up"
         run.send_signal(signal.SIGINT)
         _, err = run.communicate(timeout=60)
-    assert run.returncode == 130
+    # Python ends itself by the signal where the interrupt fell into code that is compiled at run time, such as a
+    # dataclass; a shell calls both 130.
+    assert run.returncode in (130, -signal.SIGINT)
     assert err.strip().splitlines()[-1] == "stopped; nothing is left running"
     assert "Traceback" not in err
     assert still_there(started) == {}
