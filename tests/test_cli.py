@@ -433,7 +433,8 @@ class TestProcess:
             assert child.stderr.readline() == "waiting\n"
             child.send_signal(signal.SIGINT)
             assert child.stderr.read() == "tocsin: interrupted\n"
-        assert child.wait() == 130
+        # Python may end itself by the signal instead; a shell calls both 130.
+        assert child.wait() in (130, -signal.SIGINT)
         assert not (folder / "alarms").exists()
 
     def test_a_folder_that_is_gone(self, folder: Path) -> None:
