@@ -292,6 +292,9 @@ class TestCheck:
         result = tocsin("check", "--budget", "0.5")
         assert result.exit_code == 1
         assert "--budget: T070 all alarms together cost USD" in result.stdout
+        nan = tocsin("check", "--budget", "nan")
+        assert nan.exit_code == 2
+        assert "--budget nan: give an amount in US dollars" in only_line(nan.stderr)
 
     def test_somebody_elses_alarms(self, folder: Path) -> None:
         (folder / "alarms.yaml").write_text(

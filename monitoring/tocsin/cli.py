@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -369,6 +370,8 @@ def system_name(template: Path) -> str:
 @_json_option
 def check(budget: float | None, template: Path | None, parameters: dict[str, str], as_json: bool) -> None:
     """Find drift, broken quotas, alarms that can never fire and what it all costs.  Exit code 1 if there are findings."""
+    if budget is not None and math.isnan(budget):
+        raise InputError("--budget nan: give an amount in US dollars, such as 50")
     from .check import check_project, check_template
 
     if template is not None:

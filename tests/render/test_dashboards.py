@@ -23,9 +23,10 @@ from dashboard_systems import (
 from grafana_types import problems
 
 from tocsin.alarm import Alarm
+from tocsin.cloudformation.symbolic import Symbolic
 from tocsin.declare import discover, override
 from tocsin.errors import PlanError, QuotaError
-from tocsin.model import Severity, System
+from tocsin.model import Resource, Severity, System
 from tocsin.plan import Settings, plan
 from tocsin.render.dashboard_lint import lint
 from tocsin.render.dashboard_lint.query_rules import missing_keys
@@ -338,3 +339,16 @@ def test_a_system_must_not_take_the_overviews_place():
 def test_the_lint_rules_need_no_grafanalib():
     program = "import sys, tocsin.render.dashboard_lint; sys.exit('grafanalib' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_default_stage_of_an_http_api_is_no_variable():
+    surroundings = {}
+    api = Resource("AWS::ApiGatewayV2::Api", "Api", None, {"ProtocolType": "HTTP"}, surroundings=surroundings)
+    properties = {"ApiId": Symbolic("${Api}"), "StageName": "$default"}
+    stage = Resource("AWS::ApiGatewayV2::Stage", "Live", "$default", properties, surroundings=surroundings)
+    surroundings.update(Api=api, Live=stage)
+
+    dashboard = system_dashboard(plan(System("web", "team", [api, stage])))
+
+    assert '"$default"' in to_json(dashboard)
+    assert lint(dashboard) == ()

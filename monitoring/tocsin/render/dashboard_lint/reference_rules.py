@@ -10,6 +10,8 @@ from .subject import Found, Subject, cloudwatch_targets, strings, title
 # Grafana's three ways to write a variable.
 _VARIABLE = re.compile(r"\$\{(\w+)(?:\.[^:}]*)?(?::[^}]*)?\}|\$([A-Za-z_]\w*)|\[\[(\w+?)(?::\w+)?\]\]")
 _VARIABLE_ALONE = re.compile(r"\$\{?(\w+)\}?")
+# "$default" is the name of an HTTP API's stage; Grafana leaves it alone, because there is no such variable.
+_LITERAL = {"default"}
 _UID_IN_LINK = re.compile(r"^/d/([A-Za-z0-9_-]+)")
 
 
@@ -24,7 +26,7 @@ def _used_variables(value: Any) -> set[str]:
 
 def variable_undefined(subject: Subject) -> Found:
     """Every variable that is used exists; Grafana leaves the text of another one as it is."""
-    known = {str(variable.get("name")) for variable in subject.variables}
+    known = {str(variable.get("name")) for variable in subject.variables} | _LITERAL
     used = _used_variables({key: value for key, value in subject.dashboard.items() if key != "panels"})
     for name in sorted(used - known):
         if not name.startswith("__"):
