@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from .catalog import CATALOG
-from .catalog.entry import SliOffer
+from .catalog.entry import Proposal, SliOffer
 from .errors import DeclarationError
 from .model import Resource, SliKind, Stack
 from .units import duration
 
-#: Types that users meet themselves; where there is one, a function behind it needs no promise of its own.
-_FRONTS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
 _WINDOW = "28d"
 # The least line length that formatters are set to; what fits stays as it is written under any longer one.
 _WIDTH = 88
@@ -71,33 +69,24 @@ def _mapping(parameters: Mapping[str, str]) -> list[str]:
 
 def _proposals(stack: Stack) -> list[tuple[str, list[str]]]:
     """(function, arguments) for each promise, users' own fronts first."""
-    has_front = any(_type(resource) in _FRONTS for resource in stack.resources)
+    has_front = any(CATALOG[resource.type].user_facing for resource in stack.resources)
     found = []
-    for resource in sorted(stack.resources, key=lambda resource: (_type(resource) not in _FRONTS, resource.logical_id)):
+    for resource in sorted(stack.resources, key=lambda one: (not CATALOG[one.type].user_facing, one.logical_id)):
         for offer in CATALOG[resource.type].slis:
             if _proposed(resource, offer, has_front) and (arguments := _arguments(resource, offer)):
                 found.append((offer.kind.value, arguments))
     return found
 
 
-def _type(resource: Resource) -> str:
-    return CATALOG[resource.type].type
-
-
 def _proposed(resource: Resource, offer: SliOffer, has_front: bool) -> bool:
     if offer.applies(resource) is not None or resource.role == "dlq":
         return False
-    kind = _type(resource)
-    if kind in ("AWS::ApiGateway::Stage", "AWS::ApiGatewayV2::Stage"):
-        return False  # its API is promised as a whole
-    if kind == "AWS::Lambda::Function":
-        if offer.kind is SliKind.HEARTBEAT:
-            return True
-        has_heartbeat = any(
-            other.kind is SliKind.HEARTBEAT and other.applies(resource) is None for other in CATALOG[resource.type].slis
-        )
-        return offer.kind is SliKind.AVAILABILITY and not has_front and not has_heartbeat
-    return kind in _FRONTS or offer.kind in (SliKind.FRESHNESS, SliKind.COMPLETENESS)
+    entry = CATALOG[resource.type]
+    if entry.user_facing or offer.proposed is Proposal.ALWAYS:
+        return True
+    if offer.proposed is Proposal.NEVER or has_front:
+        return False
+    return not any(other.proposed is Proposal.ALWAYS and other.applies(resource) is None for other in entry.slis)
 
 
 def _arguments(resource: Resource, offer: SliOffer) -> list[str] | None:

@@ -92,6 +92,7 @@ _NOT_ALARMED = {
 TYPES = (
     ResourceType(
         type="AWS::ApiGatewayV2::Api",
+        user_facing=True,
         aliases=("AWS::Serverless::HttpApi",),
         slug="http-api",
         title="HTTP API",

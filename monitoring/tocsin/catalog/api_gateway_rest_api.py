@@ -62,6 +62,7 @@ _DIMENSIONS = (("ApiName",), ("ApiName", "Stage"), ("ApiName", "Method", "Resour
 TYPES = (
     ResourceType(
         type="AWS::ApiGateway::RestApi",
+        user_facing=True,
         aliases=("AWS::Serverless::Api",),
         slug="rest-api",
         title="REST API",

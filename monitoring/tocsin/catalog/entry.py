@@ -105,6 +105,14 @@ class AlarmKind:
     severity: Severity = Severity.TICKET
 
 
+class Proposal(StrEnum):
+    """When ``tocsin init`` proposes an SLI, apart from those of a type that users meet themselves."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+    WITHOUT_FRONT = "without a front"  # where users meet nothing in the template, and nothing else is proposed here
+
+
 @dataclass(frozen=True, slots=True)
 class SliOffer:
     """An SLI that a resource type can be held to.
@@ -121,6 +129,7 @@ class SliOffer:
     objective: str = "99.9%"
     limit: str | None = None
     applies: Callable[[Resource], str | None] = lambda resource: None
+    proposed: Proposal = Proposal.NEVER
 
 
 class Meaning(StrEnum):
@@ -173,7 +182,8 @@ class ResourceType:
     ``slug`` begins every alarm kind's id.  ``name_property`` is the property that holds the physical name.
     ``not_alarmed``: AWS's recommended alarms and peers' alarms that are left out, metric name → reason.
     ``unwatched`` returns a reason where this particular resource is not watched.  ``expected_interval``: the longest
-    regular gap between two invocations, as far as the template tells (a daily schedule: one day).
+    regular gap between two invocations, as far as the template tells (a daily schedule: one day).  ``user_facing``:
+    users meet it themselves, so all its SLIs are worth a promise.
     """
 
     type: str
@@ -189,6 +199,7 @@ class ResourceType:
     unwatched: Callable[[Resource], str | None] = lambda resource: None
     expected_interval: Callable[[Resource], timedelta | None] = lambda resource: None
     aliases: tuple[str, ...] = ()
+    user_facing: bool = False
 
 
 def name_of(resource: Resource) -> str:

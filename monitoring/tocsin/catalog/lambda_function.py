@@ -16,6 +16,7 @@ from .entry import (
     NameSource,
     Nature,
     Panel,
+    Proposal,
     PublishedMetric,
     ResourceType,
     Series,
@@ -251,6 +252,7 @@ TYPES = (
         slis=(
             SliOffer(
                 kind=SliKind.AVAILABILITY,
+                proposed=Proposal.WITHOUT_FRONT,
                 good="invocations that end without an error",
                 source=METRICS_PAGE,
                 measure=lambda function, limit: Counted(_metric(function, "Errors"), _metric(function, "Invocations")),
@@ -274,6 +276,7 @@ TYPES = (
             ),
             SliOffer(
                 kind=SliKind.HEARTBEAT,
+                proposed=Proposal.ALWAYS,
                 good="scheduled runs that succeed",
                 source=METRICS_PAGE,
                 measure=_since_success,

@@ -16,6 +16,7 @@ from .entry import (
     NameSource,
     Nature,
     Panel,
+    Proposal,
     Publication,
     PublishedMetric,
     ResourceType,
@@ -286,6 +287,7 @@ TYPES = (
         slis=(
             SliOffer(
                 kind=SliKind.FRESHNESS,
+                proposed=Proposal.ALWAYS,
                 good="minutes in which no message waits too long",
                 source=METRICS_PAGE,
                 measure=_freshness,
@@ -296,6 +298,7 @@ TYPES = (
             ),
             SliOffer(
                 kind=SliKind.COMPLETENESS,
+                proposed=Proposal.ALWAYS,
                 good="messages that are worked off and not dead-lettered",
                 source=METRICS_PAGE,
                 measure=lambda queue, limit: _completeness(queue),
