@@ -21,7 +21,7 @@ from tocsin.errors import InputError
 
 PROJECT = Path(__file__).resolve().parent.parent
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
-SHARED = ("deploy/__init__.py", "deploy/clients.py", "deploy/structured_log.py")
+SHARED = ("deploy/__init__.py", "deploy/clients.py", "deploy/metrics.py", "deploy/structured_log.py")
 
 # In a distribution's folder of facts about itself, only these are the same wherever it is installed.
 KEPT_FACTS = re.compile(r"\.dist-info/(METADATA|licenses/.*|LICEN[CS]E.*|COPYING.*|NOTICE.*)$", re.IGNORECASE)
