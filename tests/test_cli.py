@@ -15,7 +15,8 @@ import click
 import pytest
 
 from command_line import DATA_PIPELINE, NOTIFICATION, SHOP, command, declare, only_line, process, refused, tocsin
-from tocsin.cli import main, system_name
+from tocsin.cli import main
+from tocsin.cli.here import system_name
 
 COMMANDS = sorted(main.commands)
 SLOS = 'availability(stack["Api"], objective="99.9%", window="28d")'

@@ -10,7 +10,7 @@
     └── CloudError            AWS, or the endpoint that stands in for it, refused or failed
 
 The text of each is one line: what is wrong, where, and what to do.  The library raises;
-only ``cli.py`` prints and exits.
+only ``cli/`` prints and exits.
 """
 
 from __future__ import annotations

@@ -1,0 +1,37 @@
+"""The command line: parse, call, print, exit code.  One file a command.
+
+0 is fine, 1 is findings, 2 is wrong input, 3 a mistake of Tocsin itself, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import click
+
+from .build import build
+from .check import check
+from .deploy import deploy
+from .discover import discover
+from .explain import explain
+from .failures import Group
+from .init import init
+from .options import examples
+from .simulate import simulate
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "tocsin discover template.yaml",
+        "tocsin build --template template.yaml --name checkout --out monitoring-of-checkout",
+        "tocsin init --template template.yaml --name checkout --owner payments",
+        "tocsin build && tocsin check",
+    ),
+)
+@click.version_option(package_name="tocsin")
+def main() -> None:
+    """Alarms, SLO burn-rate alarms, dashboards and runbooks for AWS, from what you promised your users."""
+
+
+for _command in (build, check, deploy, discover, explain, init, simulate):
+    main.add_command(_command)
