@@ -55,17 +55,22 @@ class Simulation:
 
 
 def run(
-    template: Path, series: Iterable[Path], parameters: Mapping[str, str], start: str | None, end: str | None
+    template: Path,
+    series: Iterable[Path],
+    parameters: Mapping[str, str],
+    start: str | None,
+    end: str | None,
+    metrics: Sequence[str] = (),
 ) -> Simulation:
     """Evaluate the template over the series, by default from their first datapoint to their last.
 
-    Raises InputError, TemplateError or SimulationError.
+    ``metrics`` names what the CSV files among ``series`` hold, in their order.  Raises InputError, TemplateError or SimulationError.
     """
     read = read_template(template, parameters)
     if not read.alarms and not read.composites:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in read.unsupported[:3])
         raise SimulationError(f"{template}: no alarm that can be evaluated" + (f" ({reasons})" if reasons else ""))
-    store = load_series(series)
+    store = load_series(series, metrics)
     span = store.span()
     if span is None:
         raise SimulationError("the series hold no datapoint; there is nothing to evaluate")

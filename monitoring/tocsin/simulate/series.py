@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..alarm import Metric, MetricStat
 from ..errors import SimulationError
+from .csv_file import parse_metric, read_csv
 from .series_file import Series, read_series
 from .statistics import Kind, StatisticSet, parse_statistic
 
@@ -238,17 +239,28 @@ def seconds(at: datetime) -> int:
     return math.floor(at.timestamp())
 
 
-def load_series(path: Path | Iterable[Path]) -> Store:
-    """Read series files (a JSON array, or one JSON object per line) into a Store.
+def load_series(path: Path | Iterable[Path], metrics: Sequence[str] = ()) -> Store:
+    """Read series files into a Store: a JSON array, one JSON object per line, or CSV.
 
     Each object: ``Namespace``, ``MetricName``, ``Dimensions`` (object), ``Period`` (seconds), ``Start`` (ISO 8601 with
     zone), and one of ``Values`` (one number or null per period), ``StatisticSets`` (objects ``SampleCount``,
     ``Sum``, ``Minimum``, ``Maximum``, or null) and ``Samples`` (a list of raw values per period, or null); optional
     ``Unit``, and ``Statistic`` where ``Values`` are that statistic and no other.
+    A file whose name ends with .csv has lines ``timestamp,value`` of one metric; ``metrics`` names these, in the order
+    of those files, as ``Namespace/Name{Dimension=Value}``.
     Raises SimulationError with file and position for anything unusable, and for overlapping series.
     """
+    paths = [path] if isinstance(path, Path) else list(path)
+    tables = [one for one in paths if one.suffix.lower() == ".csv"]
+    if len(metrics) != len(tables):
+        raise SimulationError(
+            f"{tables[len(metrics)]}: say which metric it holds, with --metric 'Namespace/Name{{Dimension=Value}}'"
+            if len(metrics) < len(tables)
+            else f"metric {metrics[len(tables)]!r} belongs to no CSV file; one is given for each, in their order"
+        )
+    names = iter(metrics)
     store = Store()
-    for one in [path] if isinstance(path, Path) else path:
-        for series in read_series(one):
+    for one in paths:
+        for series in [read_csv(one, parse_metric(next(names)))] if one in tables else read_series(one):
             store.add_series(series)
     return store

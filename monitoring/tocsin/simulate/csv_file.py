@@ -1,0 +1,143 @@
+"""Reads one metric from a CSV file of two columns: time and value."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from ..alarm import Metric
+from ..errors import SimulationError
+from .series_file import Series
+
+# Namespace/Name{Dimension=Value,…}; a namespace has slashes of its own, so the last one before the brace divides.
+_METRIC = re.compile(r"(?P<namespace>[^{}]+)/(?P<name>[^/{}]+)(?:\{(?P<dimensions>.*)\})?")
+_DIMENSION = re.compile(r'\s*(?P<name>[^={},"]+?)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^,"{}]*?))\s*(?:,|$)')
+_HEADER = {"timestamp", "time", "date", "datetime", "at"}
+_LONELY_PERIOD = 60
+_SHORT_PERIODS = (30, 10, 5, 1)
+# Seconds since 1970 beyond this are milliseconds in disguise: the year 2286 is not in anybody's history.
+_MAX_SECONDS = 10_000_000_000
+
+
+def parse_metric(text: str) -> Metric:
+    """``AWS/Lambda/Errors{FunctionName=checkout}`` as a metric; a value with a comma or brace goes in double quotes.
+
+    Raises SimulationError.
+    """
+    match = _METRIC.fullmatch(text.strip())
+    if match is None:
+        raise SimulationError(
+            f"metric {text!r}: write it as Namespace/Name{{Dimension=Value}}, such as "
+            "AWS/Lambda/Errors{FunctionName=checkout}"
+        )
+    inside = match["dimensions"] or ""
+    dimensions, at = [], 0
+    while at < len(inside):
+        one = _DIMENSION.match(inside, at)
+        if one is None:
+            raise SimulationError(f"metric {text!r}: {inside[at:]!r} is not Dimension=Value")
+        dimensions.append((one["name"], one["plain"] if one["quoted"] is None else one["quoted"]))
+        at = one.end()
+    return Metric(match["namespace"], match["name"], tuple(dimensions))
+
+
+def read_csv(path: Path, metric: Metric) -> Series:
+    """The series of a file with lines ``timestamp,value`` in order of time, with a header or without.
+
+    Times are ISO 8601 with a zone, or seconds since 1970.  An empty value and a missing line are missing data.  The
+    period is the largest that all times fit, at least the distance of the closest two.  Raises SimulationError
+    with file and line.
+    """
+    times: list[int] = []
+    values: list[float | None] = []
+    for line, at, value in _rows(path):
+        if times and at <= times[-1]:
+            problem = "the time of the line before again" if at == times[-1] else "before the line above"
+            raise SimulationError(f"{path}:{line}: {_shown(at)} is {problem}; sort the file by time, each moment once")
+        times.append(at)
+        values.append(value)
+    if not times:
+        raise SimulationError(f"{path}: holds no datapoint")
+    period = math.gcd(*(later - earlier for earlier, later in pairwise(times))) or _LONELY_PERIOD
+    period = _legal(period, times, path)
+    start = times[0]
+    held: list[float | None] = [None] * ((times[-1] - start) // period + 1)
+    for at, value in zip(times, values, strict=True):
+        held[(at - start) // period] = value
+    return Series(metric, datetime.fromtimestamp(start, UTC), period, values=held, where=str(path))
+
+
+def _legal(period: int, times: list[int], path: Path) -> int:
+    """The longest period that CloudWatch has and all times fit."""
+    if period % 60:
+        period = next(one for one in _SHORT_PERIODS if period % one == 0)
+    unit = min(period, 60)
+    if times[0] % unit:
+        raise SimulationError(f"{path}: {_shown(times[0])} is not on a boundary of {unit} s; round the times down")
+    if (times[-1] - times[0]) // period > 50_000_000:
+        raise SimulationError(f"{path}: spans too long a time at {period} s a value; check the unit of its times")
+    return period
+
+
+def _rows(path: Path) -> Iterator[tuple[int, int, float | None]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in (reader := csv.reader(file, strict=True)):
+                if not row or not "".join(row).strip():
+                    continue
+                where = f"{path}:{reader.line_num}"
+                if reader.line_num == 1 and row[0].strip().lower() in _HEADER:
+                    continue
+                if len(row) != 2:
+                    raise SimulationError(f"{where}: a line is timestamp,value; this one has {len(row)} fields")
+                yield reader.line_num, _time(row[0].strip(), where), _value(row[1].strip(), where)
+    except FileNotFoundError:
+        raise SimulationError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise SimulationError(f"{path}: is not UTF-8 text") from None
+    except csv.Error as error:
+        raise SimulationError(f"{path}: not CSV: {error}") from None
+    except OSError as error:
+        raise SimulationError(f"{path}: {error.strerror}") from None
+
+
+def _time(text: str, where: str) -> int:
+    if re.fullmatch(r"[0-9]+(\.0+)?", text):
+        seconds = int(text.partition(".")[0])
+        if seconds > _MAX_SECONDS:
+            raise SimulationError(f"{where}: {text} is too late for seconds since 1970; are these milliseconds?")
+        return seconds
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise SimulationError(
+            f"{where}: {text!r} is no time; write 2026-01-01T00:00:00Z or seconds since 1970"
+        ) from None
+    if at.tzinfo is None:
+        raise SimulationError(f"{where}: {text!r} has no time zone; end it with Z for UTC")
+    if at.microsecond:
+        raise SimulationError(f"{where}: {text!r} is finer than a second, which CloudWatch is not")
+    return int(at.timestamp())
+
+
+def _value(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise SimulationError(
+            f"{where}: {text[:40]!r} is no number; leave the value empty where it is missing"
+        ) from None
+    if not math.isfinite(value):
+        raise SimulationError(f"{where}: {text} is no value of a metric; leave the value empty where it is missing")
+    return value
+
+
+def _shown(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
