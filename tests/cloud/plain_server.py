@@ -28,7 +28,9 @@ class Server:
 
     def client(self, service: str) -> Any:
         """A client of the test's own, to read back what was made."""
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION)
+        # A session of its own: boto3's default one keeps the credentials of whichever test came first.
+        session = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="test", region_name=REGION)
+        return session.client(service, endpoint_url=self.endpoint)
 
 
 def variables(endpoint: str) -> dict[str, str]:

@@ -290,7 +290,7 @@ def test_a_missing_watched_stack(place: Place) -> None:
                 "alarms/shop.yaml", ALARMS.replace("Parameters:", "Parameters:\n  Extra: {Type: String}")
             ),
             InputError,
-            r"shop\.yaml: nothing gives a value for parameter Extra; state it for environment",
+            r"toml: .*shop\.alarms\.Extra is missing: .*shop\.yaml has no default for it; state it under \[",
         ),
         (
             lambda p: p.write("alarms/shop.yaml", ALARMS + "# filling\n" * 6000),

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
-from deploy.systems import deploy_systems
+from deploy.systems import bootstrap, deploy_systems
 
 from tocsin.alarm import Alarm, CompositeAlarm
 from tocsin.cloud.committed import Committed
@@ -48,8 +48,9 @@ def deployed(aws: EmbeddedAws) -> Iterator[tuple[StackOutcome, ...]]:
         connect().client("s3").create_bucket(
             Bucket=LOCAL.artifacts_bucket, CreateBucketConfiguration={"LocationConstraint": aws.region}
         )
-        watched = deploy_systems(LOCAL, [SYSTEM])
-        yield (*watched, *deploy(LOCAL, COMMITTED, [SYSTEM]))
+        bootstrap(LOCAL)
+        _, watched = deploy_systems(LOCAL, [SYSTEM])
+        yield (watched, *deploy(LOCAL, COMMITTED, [SYSTEM]))
 
 
 def parameters(outcomes: tuple[StackOutcome, ...]) -> dict[str, str]:
@@ -62,7 +63,6 @@ def parameters(outcomes: tuple[StackOutcome, ...]) -> dict[str, str]:
         "PageTopicArn": routing["EngagementPageTopicArn"],
         "TicketTopicArn": routing["EngagementTicketTopicArn"],
         **{f"{name}Name": physical_id.rsplit("/", 1)[-1].rsplit("|", 1)[-1] for name, physical_id in physical.items()},
-        "NotificationsApiName": "local-notification",
     }
     return {name: value for name, value in values.items() if name in declared}
 
@@ -113,7 +113,7 @@ def test_pages_and_tickets_go_to_the_owners_topics(deployed: tuple[StackOutcome,
 def test_a_second_run_changes_nothing(deployed: tuple[StackOutcome, ...]) -> None:
     before = read_alarms(connect(), "local-")
     again = (*deploy_systems(LOCAL, [SYSTEM]), *deploy(LOCAL, COMMITTED, [SYSTEM]))
-    assert [outcome.work for outcome in again] == [Work.NOTHING] * 3
+    assert [outcome.work for outcome in again] == [Work.NOTHING] * 4
     assert {plan.work for plan in plan_deployment(LOCAL, COMMITTED, [SYSTEM])} == {Work.NOTHING}
     assert [alarm.name for alarm in read_alarms(connect(), "local-")] == [alarm.name for alarm in before]
 
@@ -128,8 +128,8 @@ def test_an_edited_threshold_is_planned_as_one_change(deployed: tuple[StackOutco
 
 
 def test_reference_systems_need_a_bucket_and_a_confirmation(deployed: tuple[StackOutcome, ...]) -> None:
-    plain = Environment("local", "deploy/environments.toml", region="eu-west-1")
-    with pytest.raises(InputError, match="local: functions need a bucket for their code; give it an artifacts_bucket"):
+    plain = Environment("other", "deploy/environments.toml", region="eu-west-1")
+    with pytest.raises(InputError, match=r"other\.artifacts_bucket is missing: functions need a bucket for their code"):
         deploy_systems(plain, [SYSTEM])
     with pytest.raises(InputError, match="local is protected"):
         deploy_systems(Environment("local", "e.toml", protected=True, artifacts_bucket="b"), [SYSTEM])

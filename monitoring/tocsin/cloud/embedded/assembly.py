@@ -15,24 +15,34 @@ from typing import Any
 
 from . import (
     alarm_api,
+    custom_resources,
+    ecs,
     functions,
+    http_api,
+    iam,
     kept,
+    keys,
     metric_data,
     metrics_apigateway,
     metrics_dynamodb,
+    metrics_emf,
     metrics_events,
     metrics_lambda,
     metrics_sqs,
+    object_versions,
     rds,
     recorder,
+    resource_types,
+    service_roles,
     sns,
     templates,
+    tls,
 )
 from .alarms import Alarms
 from .base import core
 from .clock import Clock
 from .control import Control, moment, number
-from .parts import Parts
+from .parts import Addresses, Parts
 from .recorder import Recorder
 from .signing import Signer
 
@@ -49,23 +59,33 @@ class Running:
     stop: Callable[[], None]
 
 
-def assemble(clock: Clock, directory: Path, endpoint: str) -> Running:
+def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam: bool) -> Running:
     """Patch ministack in this process and start the rounds."""
-    parts = Parts(clock, Recorder(clock), Signer(directory), directory, endpoint)
+    endpoint, tls_endpoint, authority = addresses.endpoint, addresses.tls_endpoint, addresses.authority
+    parts = Parts(clock, Recorder(clock), Signer(directory), directory, endpoint, authority, tls_endpoint, enforce_iam)
     alarms = Alarms(parts)
     recorder.install(parts.recorder, clock)
     metric_data.install(parts.recorder)
     alarm_api.install(alarms)
     kept.install()
+    object_versions.install()
     templates.install()
+    keys.install(parts)
+    iam.install(parts)
+    resource_types.install()
+    custom_resources.install(parts)
     sns.install(parts)
     queues = metrics_sqs.install(parts)
     databases = rds.install(parts)
     functions.install()
     metrics_lambda.install(parts)
+    metrics_events.install(parts)
+    service_roles.install(parts)
+    http_api.install(parts)
     metrics_apigateway.install(parts)
     metrics_dynamodb.install(parts)
-    metrics_events.install(parts)
+    metrics_emf.install(parts)
+    tasks = ecs.install(parts)
     rounds = Rounds(clock, [queues.sample, databases.sample], alarms)
     rounds.start()
 
@@ -93,15 +113,22 @@ def assemble(clock: Clock, directory: Path, endpoint: str) -> Running:
             "databases": lambda: {"databases": databases.view()},
             f"sns/{parts.signer.certificate_name}": lambda: parts.signer.certificate,
         },
-        writes={"clock": set_clock, "advance": advance, "next-minute": next_minute, "fire": fire},
+        writes={
+            "clock": set_clock,
+            "advance": advance,
+            "next-minute": next_minute,
+            "fire": fire,
+            "functions-endpoint": lambda given: functions.call_endpoint(str(given.get("url") or tls_endpoint)),
+        },
     )
 
     def stop() -> None:
         rounds.stop()
         core("lambda_runtime").reset()
+        tasks.stop()
         databases.stop()
 
-    return Running(app, stop)
+    return Running(tls.Front(app), stop)
 
 
 def _clock_view(clock: Clock) -> dict[str, Any]:

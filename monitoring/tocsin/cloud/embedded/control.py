@@ -4,6 +4,7 @@ GET  /_tocsin/clock                        now, factor, and the real time beside
 POST /_tocsin/clock    {"factor": 60}      run faster or slower from now on
 POST /_tocsin/advance  {"seconds": 3600}   move the clock forward; nothing is made up for the time skipped
 POST /_tocsin/fire     {"rule": "daily", "bus": "default"}   run a rule's targets now, as its schedule would
+POST /_tocsin/functions-endpoint {"url": null}  where functions call AWS: a proxy, or null for this AWS
 POST /_tocsin/evaluate {}                  sample gauges and evaluate alarms now
 GET  /_tocsin/databases                    the PostgreSQL servers behind RDS
 GET  /_tocsin/sns/<name>.pem               the certificate that verifies SNS signatures

@@ -1,14 +1,18 @@
-"""Lambda: an exception ends the invocation and not its process, and the answer names the exception's type, as at AWS.
+"""Lambda: what ministack's functions do otherwise than AWS's, put right.
 
-ministack kills the process of a Python handler that raised, which makes every call of a broken function a cold start.
+An exception ends the invocation and not its process, and the answer names the exception's type; ministack kills the
+process of a Python handler that raised, which makes every call of a broken function a cold start.
+
+VpcConfig and RecursiveLoop of a template are kept and read back.  A function in a VPC runs in this machine's network.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
-from ...errors import CloudError
+from ...errors import CloudError, InputError
 from .base import core, service
 
 _REPORTED = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
@@ -46,3 +50,41 @@ def install() -> None:
 
     runtime.Worker.invoke = invoke_worker
     functions._execute_function_warm = execute_warm
+    _keep_properties(functions)
+
+
+def call_endpoint(url: str) -> dict[str, Any]:
+    """Let functions call AWS at another address of this machine from now on; functions that are warm start anew.
+
+    Raises InputError unless it is an http or https URL of 127.0.0.1.
+    """
+    if not url.startswith(("http://127.0.0.1:", "https://127.0.0.1:")):
+        raise InputError(
+            f"the endpoint of functions is a URL of this machine, such as http://127.0.0.1:8080, not {url}"
+        )
+    os.environ["AWS_ENDPOINT_URL"] = url
+    core("lambda_runtime").reset()
+    return {"url": url}
+
+
+def _keep_properties(functions: Any) -> None:
+    handlers = service("cloudformation").provisioners._RESOURCE_HANDLERS
+    handler = handlers["AWS::Lambda::Function"]
+
+    def keep(name: str, properties: dict[str, Any]) -> None:
+        record = functions._functions[name]
+        # AWS answers with empty lists for a function that is in no VPC.
+        record["config"]["VpcConfig"] = functions._vpc_config_with_id(properties.get("VpcConfig") or {})
+        record["recursive_loop"] = str(properties.get("RecursiveLoop") or "Terminate")
+
+    def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        made = handler["create"](logical_id, properties, stack)
+        keep(made[0], properties)
+        return made
+
+    def update(physical_id: str, old: dict[str, Any], new: dict[str, Any], *arguments: Any) -> Any:
+        made = handler["update"](physical_id, old, new, *arguments)
+        keep(made[0], new)
+        return made
+
+    handlers["AWS::Lambda::Function"] = {**handler, "create": create, "update": update}

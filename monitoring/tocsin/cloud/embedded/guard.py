@@ -1,7 +1,7 @@
 """Guard: what a template declares and the embedded AWS would not do, so that no test passes on a dropped property.
 
-The list is what was measured on ministack 1.5.33 (each property created by a stack, then read back through its
-service), less what `kept` and the other modules here put right.
+The first list is what was measured on ministack 1.5.33 (each property created by a stack, then read back through its
+service), less what `kept` and the other modules here put right; the second what is kept for reading only.
 """
 
 from __future__ import annotations
@@ -13,14 +13,31 @@ from typing import Any
 from ...errors import CloudError
 
 DROPPED: Mapping[str, Mapping[str, str]] = {
-    "AWS::EC2::VPCEndpoint": {"PrivateDnsEnabled": "names inside a VPC are not resolved"},
-    "AWS::S3::Bucket": {"LifecycleConfiguration": "objects never expire or move"},
     "AWS::StepFunctions::StateMachine": {
         "LoggingConfiguration": "executions write no log",
         "TracingConfiguration": "there are no traces",
     },
 }
 """Properties that vanish without a word, by type, each with what that means."""
+
+INERT: Mapping[str, Mapping[str, str]] = {
+    "AWS::EC2::FlowLog": {"TrafficType": "there is no traffic inside a VPC to record"},
+    "AWS::EC2::VPCEndpoint": {
+        "PolicyDocument": "calls do not pass the endpoint, so its policy refuses nothing",
+        "PrivateDnsEnabled": "names inside a VPC are not resolved",
+    },
+    "AWS::ECS::TaskDefinition": {"Cpu": "a task has the whole machine", "Memory": "a task has the whole machine"},
+    "AWS::RDS::DBInstance": {
+        "BackupRetentionPeriod": "there are no backups",
+        "EnableCloudwatchLogsExports": "the server's log stays in its folder",
+        "MultiAZ": "there is one server",
+    },
+    "AWS::S3::Bucket": {
+        "LifecycleConfiguration": "objects never expire or move",
+        "LoggingConfiguration": "no access logs are written",
+    },
+}
+"""Properties that are kept and read back, but do nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +54,15 @@ class Dropped:
 
 
 def unsupported(template: Mapping[str, Any]) -> tuple[Dropped, ...]:
-    """The declared properties of ``template`` (as read from JSON or YAML) that the embedded AWS drops, in order."""
+    """The declared properties of ``template`` (as read from JSON or YAML) without effect here, in order."""
     found = []
     for logical_id, resource in sorted((template.get("Resources") or {}).items()):
         if not isinstance(resource, Mapping):
             continue
         kind = str(resource.get("Type", ""))
         declared = resource.get("Properties") or {}
-        for name, consequence in sorted(DROPPED.get(kind, {}).items()):
+        without_effect = {**DROPPED.get(kind, {}), **INERT.get(kind, {})}
+        for name, consequence in sorted(without_effect.items()):
             if isinstance(declared, Mapping) and declared.get(name) not in (None, {}, [], ""):
                 found.append(Dropped(logical_id, kind, name, consequence))
     return tuple(found)

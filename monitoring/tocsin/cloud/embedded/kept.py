@@ -5,10 +5,12 @@ What is still dropped afterwards stands in `guard`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+from . import bucket_properties
 from .alarm_records import truth
 from .base import here, service
 
@@ -20,6 +22,7 @@ def install() -> None:
     handlers = service("cloudformation").provisioners._RESOURCE_HANDLERS
     for name, keep in _KEEPERS.items():
         handlers[name] = _followed(handlers[name], keep)
+    _show_endpoint_policies()
 
 
 def _followed(handler: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
@@ -54,6 +57,13 @@ def _bucket(name: str, properties: Mapping[str, Any]) -> None:
     tags = {tag["Key"]: str(tag.get("Value", "")) for tag in properties.get("Tags") or ()}
     if tags:
         s3._bucket_tags[name] = tags
+    for store, content in (
+        (s3._bucket_lifecycle, bucket_properties.lifecycle(properties.get("LifecycleConfiguration") or {})),
+        (s3._bucket_logging_config, bucket_properties.logging(properties.get("LoggingConfiguration"))),
+    ):
+        store.pop(name, None)
+        if content:
+            store[name] = content
 
 
 def _encryption_xml(rules: Any) -> str:
@@ -121,6 +131,40 @@ def _role(name: str, properties: Mapping[str, Any]) -> None:
         role["PermissionsBoundary"] = properties["PermissionsBoundary"]
 
 
+def _task_definition(arn: str, properties: Mapping[str, Any]) -> None:
+    record = next(each for each in service("ecs")._task_defs.values() if each["taskDefinitionArn"] == arn)
+    lower = service("cloudformation").provisioners._pascal_to_camel
+    for container in record["containerDefinitions"]:
+        for name in ("secrets", "ulimits", "dependsOn", "healthCheck", "linuxParameters", "repositoryCredentials"):
+            if name in container:
+                container[name] = lower(container[name])
+    for name in ("RuntimePlatform", "EphemeralStorage"):
+        record.pop(name[:1].lower() + name[1:], None)
+        if properties.get(name):
+            record[name[:1].lower() + name[1:]] = lower(properties[name])
+    if size := (record.get("ephemeralStorage") or {}).get("sizeInGiB"):
+        record["ephemeralStorage"]["sizeInGiB"] = int(size)
+
+
+def _show_endpoint_policies() -> None:
+    """A VPC endpoint's record keeps its policy, groups and private names; DescribeVpcEndpoints leaves them out."""
+    ec2 = service("ec2")
+    written = ec2._vpce_fields_xml
+
+    def fields(endpoint: Mapping[str, Any], tag: str = "item") -> str:
+        policy = endpoint.get("PolicyDocument")
+        text = policy if isinstance(policy, str) else json.dumps(policy)
+        groups = "".join(f"<item><groupId>{each}</groupId></item>" for each in endpoint.get("SecurityGroupIds") or ())
+        private = "true" if truth(endpoint.get("PrivateDnsEnabled") or False) else "false"
+        more = f"<groupSet>{groups}</groupSet><privateDnsEnabled>{private}</privateDnsEnabled>"
+        if policy:
+            more += f"<policyDocument>{escape(text)}</policyDocument>"
+        plain: str = written(endpoint, tag)
+        return plain.removesuffix(f"</{tag}>") + more + f"</{tag}>"
+
+    ec2._vpce_fields_xml = fields
+
+
 def _checked(response: tuple[int, Any, Any]) -> None:
     if response[0] >= 400:
         account, region = here()
@@ -131,6 +175,7 @@ _KEEPERS: dict[str, Keep] = {
     "AWS::ApiGateway::Stage": _rest_stage,
     "AWS::ApiGatewayV2::Stage": _http_stage,
     "AWS::DynamoDB::Table": _table,
+    "AWS::ECS::TaskDefinition": _task_definition,
     "AWS::IAM::Role": _role,
     "AWS::Lambda::Function": _function,
     "AWS::S3::Bucket": _bucket,

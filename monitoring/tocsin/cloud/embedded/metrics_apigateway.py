@@ -1,7 +1,8 @@
 """AWS/ApiGateway: one sample of each metric per request, for REST APIs (by ApiName) and HTTP APIs (by ApiId).
 
 Errors are samples of 0 or 1, so that their Average is the share of failed requests.  Latencies are real
-milliseconds, because real code ran.  A request that reaches no stage is not published, as at AWS.
+milliseconds, because real code ran.  A request that reaches no stage is not published, as at AWS; one
+that is refused or throttled at its stage (see `http_api`) is a 4xx.
 Sources: Amazon API Gateway developer guide, "Amazon API Gateway dimensions and metrics" and "HTTP API metrics".
 """
 

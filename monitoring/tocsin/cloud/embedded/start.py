@@ -39,9 +39,15 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedAws:
-    """A running embedded AWS: its endpoint, and a hand on its clock."""
+    """A running embedded AWS: its endpoints, and a hand on its clock.
+
+    ``endpoint`` is plain HTTP and ``tls_endpoint`` HTTPS; both lead to the same AWS.  ``ca_file`` is the authority
+    (PEM) that certifies ``tls_endpoint`` and the databases.
+    """
 
     endpoint: str
+    tls_endpoint: str
+    ca_file: Path
     region: str
     pid: int
     directory: Path
@@ -50,9 +56,11 @@ class EmbeddedAws:
     )
 
     def boto3_environment(self) -> dict[str, str]:
-        """The environment variables under which plain ``boto3.client("sqs")`` reaches this AWS."""
+        """The environment variables under which plain ``boto3.client("sqs")`` reaches this AWS, over TLS, as its root."""
         return {
-            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL": self.tls_endpoint,
+            "AWS_CA_BUNDLE": str(self.ca_file),
+            "PGSSLROOTCERT": str(self.ca_file),
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -97,6 +105,13 @@ class EmbeddedAws:
         """Run the targets of an EventBridge rule now, as its schedule would; how many were run."""
         return int(self.ask("fire", {"rule": rule, "bus": bus})["targets"])
 
+    def set_function_endpoint(self, url: str | None) -> None:
+        """Let functions call AWS through another address of this machine, such as a proxy that injects faults.
+
+        None: at ``tls_endpoint`` again.  Warm functions start anew; one that runs is stopped, so wait for it first.
+        """
+        self.ask("functions-endpoint", {"url": url})
+
     def next_minute(self) -> None:
         """Move the clock to the next full minute; on return its gauges are sampled and its alarms evaluated."""
         self.ask("next-minute", {})
@@ -126,14 +141,15 @@ def embedded(
     *,
     clock_factor: float = 1,
     region: str = "eu-west-1",
-    enforce_iam: bool = False,
+    iam: bool = False,
     log: Path | str | None = None,
 ) -> Iterator[EmbeddedAws]:
     """An AWS on 127.0.0.1 for the length of the block.
 
     ``directory`` holds its state, databases included; a temporary one by default, which goes with the block.
-    ``clock_factor`` is simulated seconds per real second.  With ``enforce_iam`` every call is checked against the
-    caller's policies.  ``log`` is the file its log is appended to; ``embedded-aws.log`` in the directory by default.
+    ``clock_factor`` is simulated seconds per real second.  With ``iam`` every call is checked against the policies
+    of its caller (see `iam` and `service_roles`); the access key ``test`` is the account's root and may do
+    everything.  ``log`` is the file its log is appended to; ``embedded-aws.log`` in the directory by default.
     The child process ends with the block, and also when this process ends without leaving the block.
     Raises CloudError if it does not come up.
     """
@@ -141,8 +157,8 @@ def embedded(
         log_path = Path(log) if log is not None else state / "embedded-aws.log"
         command = [sys.executable, "-m", "tocsin.cloud.embedded", "--directory", str(state), "--region", region]
         command += ["--clock-factor", repr(float(clock_factor)), "--until-stdin-closes", "--ready-line"]
-        if enforce_iam:
-            command.append("--enforce-iam")
+        if iam:
+            command.append("--iam")
         with log_path.open("ab") as log_file:
             child = subprocess.Popen(
                 command,
@@ -155,7 +171,14 @@ def embedded(
             )
         try:
             ready = _wait_until_ready(child, log_path)
-            yield EmbeddedAws(endpoint=ready["endpoint"], region=ready["region"], pid=child.pid, directory=state)
+            yield EmbeddedAws(
+                endpoint=ready["endpoint"],
+                tls_endpoint=ready["tls_endpoint"],
+                ca_file=Path(ready["ca_file"]),
+                region=ready["region"],
+                pid=child.pid,
+                directory=state,
+            )
         finally:
             _stop(child)
 
