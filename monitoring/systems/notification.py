@@ -1,6 +1,18 @@
 """What the notification system promises: the day's notifications are made, and users can read theirs."""
 
-from tocsin import System, availability, completeness, discover, freshness, heartbeat, latency
+from tocsin import (
+    System,
+    availability,
+    completeness,
+    counted,
+    discover,
+    freshness,
+    heartbeat,
+    latency,
+    override,
+    report,
+    succeeded,
+)
 
 stack = discover("deploy/notification/template.yaml")
 
@@ -26,10 +38,34 @@ system = System(
             because="The page that shows notifications waits a second for them and then goes on without.",
         ),
         heartbeat(
-            stack["FindDailyNotifications"],
+            stack["MessageGenerator"],
             name="daily-run",
+            every="1d",
             tolerates="2h",
-            because="A day without a run is a day on which nobody is notified of anything.",
+            measure=succeeded(
+                "RunCompleted",
+                namespace="Notification",
+                # The generator reports it with the last message of a day, the finder on a day without any.
+                reported_by=[stack["MessageGenerator"], stack["FindDailyNotifications"]],
+                share_of="days whose notifications are all readable by 06:30",
+            ),
+            because="The day's notifications are to be readable by 06:30 UTC, and the run starts at 04:30; without it nobody "
+            "is notified of anything. A missed or failed day pages at 07:00 if the day before was done before 05:00, at 08:00 "
+            "if before 06:00, at 09:00 if later.",
+        ),
+        freshness(
+            stack["MessageGenerator"],
+            name="readable-in-time",
+            objective="99.9%",
+            window="28d",
+            measure=counted(
+                namespace="Notification",
+                good="RecordsOnTime",
+                bad="RecordsLate",
+                share_of="users' notifications that are readable by 06:30",
+            ),
+            because="Users look at their phones from 06:30 UTC on; what is written later is missing then. "
+            "This tells of a run that is late while it is still writing, the daily run of one that never ends.",
         ),
         freshness(
             stack["GenerateMessage"],
@@ -37,7 +73,7 @@ system = System(
             below="30min",
             objective="99.5%",
             window="28d",
-            because="Notifications found by the daily run are to be readable half an hour later.",
+            because="The run has two hours. Messages that wait for half an hour say at five what would be late at half past six.",
         ),
         completeness(
             stack["GenerateMessage"],
@@ -47,5 +83,19 @@ system = System(
             minimum_bad_events=2,
             because="A dead-lettered message is a notification that none of its users gets; a single one can wait for a ticket.",
         ),
+    ],
+    reports=[
+        report(stack["FindDailyNotifications"], "NotificationsDue", namespace="Notification"),
+        report(stack["MessageGenerator"], "NotificationsGenerated", "UsersReached", namespace="Notification"),
+        report(stack["MessageGenerator"], "SecondsToReadable", namespace="Notification", unit="Seconds"),
+    ],
+    overrides=[
+        override(
+            kind,
+            stack["ValidationRule"],
+            enabled=False,
+            because="Validation sends the event and waits for its outcome.",
+        )
+        for kind in ("events-rule-failed", "events-rule-throttled")
     ],
 )

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .declare import availability, completeness, discover, freshness, heartbeat, latency, override
     from .errors import TocsinError
     from .model import Severity, System
+    from .own_metrics import counted, ranked, report, succeeded
 
 _HOMES = {
     "Severity": "model",
@@ -16,11 +17,15 @@ _HOMES = {
     "TocsinError": "errors",
     "availability": "declare",
     "completeness": "declare",
+    "counted": "own_metrics",
     "discover": "declare",
     "freshness": "declare",
     "heartbeat": "declare",
     "latency": "declare",
     "override": "declare",
+    "ranked": "own_metrics",
+    "report": "own_metrics",
+    "succeeded": "own_metrics",
 }
 
 __all__ = [
@@ -29,11 +34,15 @@ __all__ = [
     "TocsinError",
     "availability",
     "completeness",
+    "counted",
     "discover",
     "freshness",
     "heartbeat",
     "latency",
     "override",
+    "ranked",
+    "report",
+    "succeeded",
 ]
 
 

@@ -245,9 +245,19 @@ def heartbeat_condition(slo: Slo) -> tuple[tuple[MetricQuery, ...], Comparison, 
     if not isinstance(measure, SinceSuccess):  # heartbeat_window has refused it already; this is for the type checker
         raise PlanError(f"SLO {slo.name} is a share, not a heartbeat")
     started = MetricQuery(id="started", stat=MetricStat(measure.started, "Sum", window.period), return_data=False)
-    if measure.failed is None:
-        expression: str = "FILL(started, 0)"
-        inputs: tuple[MetricQuery, ...] = (started,)
+    inputs: tuple[MetricQuery, ...]
+    if measure.also:
+        # SUM over an array rather than "+": a counter that has never been reported must not hide the others.
+        inputs = (
+            started,
+            *(
+                MetricQuery(id=f"started{number}", stat=MetricStat(metric, "Sum", window.period), return_data=False)
+                for number, metric in enumerate(measure.also, 2)
+            ),
+        )
+        expression = f"SUM([{', '.join(f'FILL({query.id}, 0)' for query in inputs)}])"
+    elif measure.failed is None:
+        expression, inputs = "FILL(started, 0)", (started,)
     else:
         failed = MetricQuery(id="failed", stat=MetricStat(measure.failed, "Sum", window.period), return_data=False)
         expression, inputs = "FILL(started, 0) - FILL(failed, 0)", (started, failed)

@@ -15,6 +15,7 @@ from .catalog import CATALOG
 from .catalog.entry import SliOffer
 from .errors import DeclarationError, nearest
 from .model import Override, Resource, Severity, SinceSuccess, Sli, SliKind, Slo
+from .own_metrics import OwnCounts, OwnMeasure, OwnSamples, OwnSuccesses, require
 from .units import duration, format_duration, format_ratio, ratio
 
 if TYPE_CHECKING:
@@ -70,16 +71,19 @@ def availability(
     *,
     objective: str | Fraction,
     window: str | timedelta,
+    measure: OwnCounts | None = None,
     name: str | None = None,
     because: str = "",
     minimum_bad_events: int = 2,
 ) -> Slo:
     """At least ``objective`` of the events succeed over ``window``.
 
+    ``measure=counted(…)`` counts events by metrics of your own instead of AWS's.
     A burn-rate alarm needs ``minimum_bad_events`` in its long window, so that at ten requests an hour a single
     failure wakes nobody.  Raises DeclarationError.
     """
-    return _share(SliKind.AVAILABILITY, resource, None, objective, window, name, because, minimum_bad_events)
+    sli = _sli(SliKind.AVAILABILITY, resource, None, measure)
+    return _share(sli, objective, window, name, because, minimum_bad_events)
 
 
 def latency(
@@ -88,24 +92,28 @@ def latency(
     below: str | timedelta,
     objective: str | Fraction,
     window: str | timedelta,
+    measure: OwnSamples | None = None,
     name: str | None = None,
     because: str = "",
     minimum_bad_events: int = 2,
 ) -> Slo:
     """At least ``objective`` of the events take ``below`` or less over ``window``.
 
+    ``measure=ranked(…)`` takes the times from a metric of your own instead of AWS's.
     A burn-rate alarm needs ``minimum_bad_events`` slow ones in its long window; 1 leaves the gate out and saves a
     metric for each of the four.  Raises DeclarationError.
     """
-    return _share(SliKind.LATENCY, resource, duration(below), objective, window, name, because, minimum_bad_events)
+    sli = _sli(SliKind.LATENCY, resource, duration(below), measure)
+    return _share(sli, objective, window, name, because, minimum_bad_events)
 
 
 def freshness(
     resource: Resource,
     *,
-    below: str | timedelta,
+    below: str | timedelta | None = None,
     objective: str | Fraction | None = None,
     window: str | timedelta | None = None,
+    measure: OwnMeasure | None = None,
     name: str | None = None,
     because: str = "",
     minimum_bad_events: int = 3,
@@ -114,11 +122,20 @@ def freshness(
 
     On a queue: for ``objective`` of the minutes in ``window`` the oldest message is younger.  On something that
     runs: the last success is never longer ago, which is kept or broken and takes no objective.
+    By metrics of your own: ``measure=ranked(…)`` is the age of each event, ``counted(…)`` counts what came late and
+    takes no ``below``, ``succeeded(…)`` is the last success.
     A burn-rate alarm needs ``minimum_bad_events`` late samples in its long window; a queue is sampled once a minute.
     Raises DeclarationError.
     """
-    limit = duration(below)
-    sli = _sli(SliKind.FRESHNESS, resource, limit)
+    if isinstance(measure, OwnCounts):
+        if below is not None:
+            raise DeclarationError(
+                f"freshness of {resource.logical_id}: counted(…) counts what is late already; leave below= out"
+            )
+    elif below is None:
+        raise DeclarationError(f'freshness of {resource.logical_id}: say how old at most, such as below="5min"')
+    limit = duration(below) if below is not None else None
+    sli = _sli(SliKind.FRESHNESS, resource, limit, measure)
     if isinstance(sli.measure, SinceSuccess):
         if objective is not None or window is not None:
             raise DeclarationError(
@@ -128,7 +145,7 @@ def freshness(
         return Slo(_slo_name(name, sli), sli, None, None, because)
     if objective is None or window is None:
         raise DeclarationError(f"freshness of {resource.logical_id}: say which objective over which window")
-    return _share(SliKind.FRESHNESS, resource, limit, objective, window, name, because, minimum_bad_events)
+    return _share(sli, objective, window, name, because, minimum_bad_events)
 
 
 def completeness(
@@ -136,12 +153,17 @@ def completeness(
     *,
     objective: str | Fraction,
     window: str | timedelta,
+    measure: OwnCounts | None = None,
     name: str | None = None,
     because: str = "",
     minimum_bad_events: int = 1,
 ) -> Slo:
-    """At least ``objective`` of what came in was processed and not dead-lettered.  Raises DeclarationError."""
-    return _share(SliKind.COMPLETENESS, resource, None, objective, window, name, because, minimum_bad_events)
+    """At least ``objective`` of what came in was processed and not dead-lettered.
+
+    ``measure=counted(…)`` counts by metrics of your own instead of AWS's.  Raises DeclarationError.
+    """
+    sli = _sli(SliKind.COMPLETENESS, resource, None, measure)
+    return _share(sli, objective, window, name, because, minimum_bad_events)
 
 
 def heartbeat(
@@ -149,21 +171,31 @@ def heartbeat(
     *,
     every: str | timedelta | None = None,
     tolerates: str | timedelta = "1h",
+    measure: OwnSuccesses | None = None,
     name: str | None = None,
     because: str = "",
 ) -> Slo:
     """A job succeeds at least once ``every`` so often; ``tolerates`` covers a late start and the run itself.
 
     ``every`` follows from the job's schedule if the template has one.  A daily job has no burn rate: a missed run
-    is news at once.  Raises DeclarationError.
+    is news at once.  ``measure=succeeded(…)`` counts successes by a metric of your own.  Raises DeclarationError.
     """
-    offer = _offer(SliKind.HEARTBEAT, resource, check=every is None)
     interval = duration(every) if every is not None else None
-    measure = offer.measure(resource, interval)
-    if not isinstance(measure, SinceSuccess):
+    if measure is not None:
+        interval = interval or CATALOG[resource.type].expected_interval(resource)
+        if interval is None:
+            raise DeclarationError(
+                f"heartbeat of {resource.logical_id}: no schedule in the template tells how often it succeeds; "
+                "say so with every=…"
+            )
+        sli = _sli(SliKind.HEARTBEAT, resource, interval + duration(tolerates), measure)
+        return Slo(_slo_name(name, sli), sli, None, None, because)
+    offer = _offer(SliKind.HEARTBEAT, resource, check=every is None)
+    runs = offer.measure(resource, interval)
+    if not isinstance(runs, SinceSuccess):
         raise DeclarationError(f"heartbeat of {resource.logical_id}: its SLI does not count runs")
-    measure = SinceSuccess(measure.started, measure.failed, measure.within + duration(tolerates))
-    sli = Sli(SliKind.HEARTBEAT, resource, measure, offer.good, offer.source)
+    late = SinceSuccess(runs.started, runs.failed, runs.within + duration(tolerates))
+    sli = Sli(SliKind.HEARTBEAT, resource, late, offer.good, offer.source)
     return Slo(_slo_name(name, sli), sli, None, None, because)
 
 
@@ -191,18 +223,15 @@ def override(
 
 
 def _share(
-    kind: SliKind,
-    resource: Resource,
-    limit: timedelta | None,
+    sli: Sli,
     objective: str | Fraction,
     window: str | timedelta,
     name: str | None,
     because: str,
     minimum_bad_events: int = 1,
 ) -> Slo:
-    sli = _sli(kind, resource, limit)
     share = ratio(objective)
-    what = f"{kind.value} of {resource.logical_id}"
+    what = f"{sli.kind.value} of {sli.resource.logical_id}"
     if share > 1:
         raise DeclarationError(f'{what}: an objective of {format_ratio(share)} is above 100 %; write 99 % as "99%"')
     if share == 1:
@@ -224,7 +253,13 @@ def _share(
     return Slo(_slo_name(name, sli), sli, share, length, because, minimum_bad_events)
 
 
-def _sli(kind: SliKind, resource: Resource, limit: timedelta | None) -> Sli:
+def _sli(kind: SliKind, resource: Resource, limit: timedelta | None, measure: OwnMeasure | None) -> Sli:
+    if measure is not None:
+        own = require(kind, resource, measure)
+        if isinstance(own, OwnCounts):
+            return own.sli(kind, resource)
+        assert limit is not None  # the verbs that take other measures have seen to it
+        return own.sli(kind, resource, limit)
     offer = _offer(kind, resource)
     return Sli(kind, resource, offer.measure(resource, limit), offer.good, offer.source)
 

@@ -112,24 +112,27 @@ class Counted:
 class Ranked:
     """The share of samples of ``metric`` at or below ``limit``, by the statistic PR(:limit), in percent.
 
-    ``limit`` is in the metric's own unit.
+    ``limit`` is in the metric's own unit; ``unit`` is its name, where it is not the catalog's to tell.
     """
 
     metric: Metric
     limit: Fraction
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SinceSuccess:
     """Time since the last success: runs that were started less runs that failed.
 
-    ``failed`` is None where ``started`` counts successes only.  The promise breaks when no success is seen for
-    ``within`` (a whole number of hours when over a day, because CloudWatch then evaluates hourly).
+    ``failed`` is None where ``started`` counts successes only; ``also`` are then further counters of successes, for a
+    job that ends in one place or another.  The promise breaks when no success is seen for ``within`` (a whole number
+    of hours when over a day, because CloudWatch then evaluates hourly).
     """
 
     started: Metric
     failed: Metric | None
     within: timedelta
+    also: tuple[Metric, ...] = ()
 
 
 Measure = Counted | Ranked | SinceSuccess
@@ -139,7 +142,8 @@ Measure = Counted | Ranked | SinceSuccess
 class Sli:
     """A service level indicator of one resource: what is measured and how it reads in a sentence.
 
-    ``good`` completes "the share of …": "requests answered without a server error".
+    ``good`` completes "the share of …": "requests answered without a server error".  ``own``: measured by the team's
+    own metrics.
     """
 
     kind: SliKind
@@ -147,6 +151,17 @@ class Sli:
     measure: Measure
     good: str
     source: str
+    own: bool = False
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics it is measured by."""
+        measure = self.measure
+        if isinstance(measure, Counted):
+            return measure.bad, measure.valid
+        if isinstance(measure, Ranked):
+            return (measure.metric,)
+        return (measure.started, *((measure.failed,) if measure.failed else ()), *measure.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +185,18 @@ class Slo:
         if self.objective is None:
             raise DeclarationError(f"SLO {self.name} has no objective, so it has no error budget")
         return 1 - self.objective
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Metrics of a team's own that are shown with a resource and promise nothing.
+
+    ``unit`` is CloudWatch's: counters are summed, times ranked.
+    """
+
+    resource: Resource
+    metrics: tuple[Metric, ...]
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +225,8 @@ class System:
 
     ``resources`` is a Stack, or any choice of its resources.  ``name`` names the generated files and begins every
     alarm name: lower-case letters, digits, ``-`` and ``_``, at most 63.  ``owner`` is the team that is told; the
-    routing has a topic for each owner and severity.  Raises DeclarationError.
+    routing has a topic for each owner and severity.  ``reports`` are metrics of its own that its dashboard shows.
+    Raises DeclarationError.
     """
 
     name: str
@@ -206,6 +234,7 @@ class System:
     resources: tuple[Resource, ...]
     slos: tuple[Slo, ...]
     overrides: tuple[Override, ...]
+    reports: tuple[Reported, ...]
     description: str
     template: str
     unwatched: tuple[Unwatched, ...]
@@ -218,6 +247,7 @@ class System:
         slos: Iterable[Slo] = (),
         overrides: Iterable[Override] = (),
         description: str = "",
+        reports: Iterable[Reported] = (),
     ) -> None:
         if not _SYSTEM_NAME.fullmatch(name):
             raise DeclarationError(
@@ -235,6 +265,7 @@ class System:
             "resources": tuple(sorted(chosen, key=lambda resource: resource.logical_id)),
             "slos": tuple(slos),
             "overrides": tuple(overrides),
+            "reports": tuple(reports),
             "description": description,
             "template": stack.path if stack else "",
             "unwatched": stack.unwatched if stack else (),

@@ -83,6 +83,11 @@ def in_milliseconds(value: timedelta) -> Fraction:
     return Fraction(value // timedelta(microseconds=1), 1000)
 
 
+def in_microseconds(value: timedelta) -> Fraction:
+    """The exact number of microseconds."""
+    return Fraction(value // timedelta(microseconds=1))
+
+
 def in_seconds(value: timedelta) -> Fraction:
     """The exact number of seconds."""
     return Fraction(value // timedelta(microseconds=1), 1_000_000)

@@ -43,6 +43,10 @@ FULL = stack(
         },
     ),
     Generate=("AWS::Lambda::Function", {}),
+    Late=(
+        "AWS::Lambda::EventInvokeConfig",
+        {"FunctionName": ref("Find"), "DestinationConfig": {"OnFailure": {"Destination": ref("DeadLetters.Arn")}}},
+    ),
     Daily=(
         "AWS::Events::Rule",
         {

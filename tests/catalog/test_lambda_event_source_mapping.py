@@ -111,3 +111,25 @@ def test_freshness_is_in_milliseconds() -> None:
     """Defect 4 of other tools: a threshold in another unit than the metric."""
     measure = offer(_mapping(), SliKind.FRESHNESS).measure(_mapping(), timedelta(minutes=1))
     assert measure.limit == Fraction(60_000)
+
+
+def test_two_mappings_of_one_function_have_one_alarm_the_stricter() -> None:
+    """The iterator age is the function's: two alarms on it would ring together, or one never without the other."""
+
+    def reads(stream: str, function: str = "Reader") -> tuple[str, dict[str, object]]:
+        return MAPPING, {"EventSourceArn": ref(f"{stream}.Arn"), "FunctionName": ref(function)}
+
+    found = stack(
+        Reader=("AWS::Lambda::Function", {}),
+        Other=("AWS::Lambda::Function", {}),
+        Week=("AWS::Kinesis::Stream", {"RetentionPeriodHours": 168}),
+        Day=("AWS::Kinesis::Stream", {}),
+        A=reads("Week"),
+        B=reads("Day"),
+        C=reads("Day"),
+        D=reads("Week", "Other"),
+    )
+    assert only(found["B"], AGE).threshold == pytest.approx(2.4 * 3_600_000)
+    assert reason(found["A"], AGE) == reason(found["C"], AGE)
+    assert "the alarm of B watches that" in reason(found["A"], AGE)
+    assert only(found["D"], AGE).threshold == pytest.approx(16.8 * 3_600_000), "another function's"

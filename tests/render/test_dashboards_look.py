@@ -31,7 +31,7 @@ def notification() -> Plan:
     slos = [
         availability(api, name="api-availability", objective="99.9%", window="28d"),
         latency(api, name="api-latency", below="800ms", objective="99%", window="28d"),
-        heartbeat(stack["FindDailyNotifications"], name="daily-run", tolerates="2h"),
+        heartbeat(stack["FindDailyNotifications"], name="daily-run", every="1d", tolerates="2h"),
         freshness(queue, name="generation-freshness", below="30min", objective="99.5%", window="28d"),
         completeness(queue, name="generation-completeness", objective="99.9%", window="28d"),
     ]
@@ -68,7 +68,8 @@ def test_symptoms_stand_before_causes():
 
     # The API's graphs hang on its stage; the daily job, which is silent most of the day, comes after what is promised.
     assert rows[1:3] == ["NotificationsApiStage", "GenerateMessage"]
-    assert rows[3:7] == ["GetNotifications", "MessageGenerator", "GenerateMessageDeadLetters", "FindDailyNotifications"]
+    assert rows[3:5] == ["GetNotifications", "MessageGenerator"]
+    assert rows[5:8] == ["FindDailyNotificationsDeadLetters", "GenerateMessageDeadLetters", "FindDailyNotifications"]
 
 
 def test_the_graphs_of_what_is_promised_are_open():
@@ -291,8 +292,8 @@ def test_what_happens_once_a_day_is_shown_over_days():
     for title in ("Are invocations failing?", "How close to the timeout", "How many run at once?"):
         assert panel(NOTIFICATION, title, row="FindDailyNotifications")["timeFrom"] == "2d"
         assert "timeFrom" not in panel(NOTIFICATION, title, row="GetNotifications")
-    assert panel(NOTIFICATION, "Does the rule reach its targets?")["timeFrom"] == "2d"
-    size = panel(PIPELINE, "How much does the bucket hold?")
+    assert panel(NOTIFICATION, "Does the rule reach its targets?", row="DailyRule")["timeFrom"] == "2d"
+    size = panel(PIPELINE, "How much does the bucket hold?", row="Incoming")
     assert size["timeFrom"] == "30d"
     assert {target["period"] for target in size["targets"]} == {"86400"}
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.alarm import Alarm, Comparison, Metric, MetricQuery, MetricStat, TreatMissingData, single
-from tocsin.declare import availability
+from tocsin.declare import availability, heartbeat
 from tocsin.model import System
+from tocsin.own_metrics import succeeded
 from tocsin.plan import plan
 from tocsin.render.dashboards import system_dashboard
 from tocsin.render.dashboards.alarm_states import condition
@@ -172,6 +173,22 @@ def test_a_job_shows_its_successes_and_when_the_last_one_was():
 
     store.add(started, NOW - timedelta(hours=1), 1)
     assert last(evaluate(in_time, "Nightly-heartbeat", store, NOW)) == 1
+
+
+@pytest.mark.parametrize("by", ["Orders", "Nightly"])
+def test_a_success_counts_whoever_of_several_reports_it(by):
+    """The other function has never reported any."""
+    one, other = function("Orders"), function("Nightly")
+    measure = succeeded("Done", namespace="Shop", reported_by=[one, other])
+    promised = heartbeat(one, every="1d", tolerates="2h", measure=measure, name="done")
+    dashboard = system_dashboard(plan(System("shop", "payments", (one, other), [promised])))
+    in_time, when = panel(dashboard, "Successful runs"), panel(dashboard, "Last success")
+    done = Metric("Shop", "Done", (("FunctionName", f"${{Stack}}-${{{by}Name}}"),))
+    store, at = Store(), NOW - timedelta(hours=5)
+    store.add(done, at, 1)
+
+    assert last(evaluate(in_time, "done", store, NOW)) == 1
+    assert max(value for value in evaluate(when, "done", store, NOW) if value is not None) == 1000 * at.timestamp()
 
 
 _BREACHING = {

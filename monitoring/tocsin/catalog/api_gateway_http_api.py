@@ -98,6 +98,7 @@ TYPES = (
         title="HTTP API",
         name_property=None,
         name_source=NameSource.PHYSICAL_ID,
+        own_dimension="ApiId",
         metrics=published(_FAMILY, _DIMENSIONS),
         alarm_kinds=alarm_kinds(_FAMILY),
         slis=slis(_FAMILY, _unwatched),

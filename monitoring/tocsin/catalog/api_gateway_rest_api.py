@@ -68,6 +68,7 @@ TYPES = (
         title="REST API",
         name_property="Name",
         name_source=NameSource.REST_API_NAME,
+        own_dimension="ApiName",
         metrics=published(_FAMILY, _DIMENSIONS),
         alarm_kinds=alarm_kinds(_FAMILY),
         slis=slis(_FAMILY, lambda api: None),

@@ -175,6 +175,7 @@ TYPES = (
         title="DynamoDB table",
         name_property="TableName",
         name_source=NameSource.PHYSICAL_ID,
+        own_dimension="TableName",
         metrics=(
             *(
                 _counter(f"{direction}{cause}ThrottleEvents", _TABLE, Publication.ONLY_NON_ZERO)

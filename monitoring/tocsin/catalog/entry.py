@@ -183,7 +183,8 @@ class ResourceType:
     ``not_alarmed``: AWS's recommended alarms and peers' alarms that are left out, metric name → reason.
     ``unwatched`` returns a reason where this particular resource is not watched.  ``expected_interval``: the longest
     regular gap between two invocations, as far as the template tells (a daily schedule: one day).  ``user_facing``:
-    users meet it themselves, so all its SLIs are worth a promise.
+    users meet it themselves, so all its SLIs are worth a promise.  ``own_dimension``: the one dimension that metrics of
+    its own, published by its code, are expected to carry; its value is the physical name.
     """
 
     type: str
@@ -200,6 +201,7 @@ class ResourceType:
     expected_interval: Callable[[Resource], timedelta | None] = lambda resource: None
     aliases: tuple[str, ...] = ()
     user_facing: bool = False
+    own_dimension: str | None = None
 
 
 def name_of(resource: Resource) -> str:

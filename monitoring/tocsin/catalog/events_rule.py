@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -72,9 +72,13 @@ def _throttled(rule: Resource) -> tuple[Condition, ...] | Inapplicable:
     return (above(metric, "Sum", 0, because, period=300, evaluation_periods=3, datapoints_to_alarm=2),)
 
 
+def _dead_letters(rule: Resource) -> bool:
+    return any(target.get("DeadLetterConfig") for target in _targets(rule))
+
+
 def _dead_letter_kind(name: str, because: str, rule: Resource) -> tuple[Condition, ...] | Inapplicable:
     bus = _bus(rule)
-    if not any(target.get("DeadLetterConfig") for target in _targets(rule)):
+    if not _dead_letters(rule):
         return Inapplicable("none of its targets has a dead-letter queue")
     if bus is None:
         return _UNKNOWN_BUS
@@ -137,9 +141,13 @@ def _panels(rule: Resource) -> tuple[Panel, ...]:
     )
 
 
-def _counter(name: str, publication: Publication = Publication.ONLY_NON_ZERO) -> PublishedMetric:
+def _counter(
+    name: str,
+    publication: Publication = Publication.ONLY_NON_ZERO,
+    opted_in: Callable[[Resource], bool] | None = None,
+) -> PublishedMetric:
     dimension_sets = (("RuleName",), ("EventBusName", "RuleName"))
-    return PublishedMetric(NAMESPACE, name, "Count", Nature.COUNTER, dimension_sets, publication)
+    return PublishedMetric(NAMESPACE, name, "Count", Nature.COUNTER, dimension_sets, publication, opted_in=opted_in)
 
 
 TYPES = (
@@ -149,12 +157,13 @@ TYPES = (
         title="EventBridge rule",
         name_property="Name",
         name_source=NameSource.AFTER_BAR,
+        own_dimension="RuleName",
         metrics=(
             _counter("Invocations"),
             _counter("FailedInvocations"),
             _counter("ThrottledRules", Publication.WHEN_ACTIVE),
-            _counter("InvocationsSentToDlq"),
-            _counter("InvocationsFailedToBeSentToDlq"),
+            _counter("InvocationsSentToDlq", Publication.OPT_IN, _dead_letters),
+            _counter("InvocationsFailedToBeSentToDlq", Publication.OPT_IN, _dead_letters),
         ),
         alarm_kinds=(
             AlarmKind(

@@ -115,17 +115,21 @@ def is_invoked_by_rest_api(function: Resource) -> bool:
     )
 
 
-def is_asynchronous(function: Resource) -> bool:
-    """Whether events wait in Lambda's own queue; a dead-letter queue or retry setting of the function says so too."""
-    settings = (
+def asynchronous_settings(function: Resource) -> tuple[Resource, ...]:
+    """What the template says of the function's asynchronous events: retries, age, destinations; by logical id."""
+    return tuple(
         resource
-        for resource in function.surroundings.values()
+        for _, resource in sorted(function.surroundings.items())
         if resource.type == "AWS::Lambda::EventInvokeConfig"
         and function.logical_id in {found.logical_id for found in references(resource.properties.get("FunctionName"))}
     )
+
+
+def is_asynchronous(function: Resource) -> bool:
+    """Whether events wait in Lambda's own queue; a dead-letter queue or retry setting of the function says so too."""
     return (
         bool(function.properties.get("DeadLetterConfig"))
-        or any(settings)
+        or bool(asynchronous_settings(function))
         or any(
             resource.type in _ASYNCHRONOUS or _caller(resource).startswith(_ASYNCHRONOUS_CALLERS)
             for resource in invokers(function)

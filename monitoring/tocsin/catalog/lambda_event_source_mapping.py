@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +28,7 @@ from .entry import (
 )
 from .expressions import above
 from .properties import amount, is_switched_off, known_when_deployed, named_by
+from .stream_sources import STREAMS, source_of
 
 NAMESPACE = "AWS/Lambda"
 METRICS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
@@ -36,31 +37,7 @@ RETRIES_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-
 #: DynamoDB keeps stream records for a day; so does Kinesis unless a stream says otherwise.
 STREAM_RETENTION_H = 24
 
-_SOURCES = {
-    "AWS::SQS::Queue": "sqs",
-    "AWS::Kinesis::Stream": "kinesis",
-    "AWS::Kinesis::StreamConsumer": "kinesis",
-    "AWS::DynamoDB::Table": "dynamodb",
-    "AWS::DynamoDB::GlobalTable": "dynamodb",
-    "AWS::MSK::Cluster": "kafka",
-    "AWS::MSK::ServerlessCluster": "kafka",
-    "AWS::AmazonMQ::Broker": "mq",
-    "AWS::DocDB::DBCluster": "rds",
-}
-_SERVICE = re.compile(r"arn:[^:]*:(\w+):")
-_STREAMS = ("kinesis", "dynamodb")
 _HOW_TO_OPT_IN = "add MetricsConfig: {Metrics: [EventCount]} to the mapping"
-
-
-def _source(mapping: Resource) -> str | None:
-    """The kind of source that the mapping reads; None where only a deployment can tell."""
-    if mapping.properties.get("SelfManagedEventSource"):
-        return "kafka"
-    arn = mapping.properties.get("EventSourceArn")
-    if target := named_by(arn, mapping):
-        return _SOURCES.get(target.type)
-    match = _SERVICE.match(arn) if isinstance(arn, str) else None
-    return match[1] if match else None
 
 
 def _function(mapping: Resource) -> str | None:
@@ -86,12 +63,12 @@ def _metric(mapping: Resource, name: str) -> Metric:
 
 
 def _no_iterator_age(mapping: Resource) -> str | None:
-    match _source(mapping):
+    match source_of(mapping):
         case "sqs":
             return "a queue has no iterator age; the queue's own age alarm watches its backlog"
         case None:
             return "its event source is only known when it is deployed; give it with --param"
-        case source if source not in _STREAMS:
+        case source if source not in STREAMS:
             return f"only Kinesis and DynamoDB streams publish an iterator age, and it reads from {source}"
     if _function(mapping) is None:
         return "the name of its function is only known when it is deployed; give it with --param"
@@ -114,7 +91,7 @@ def _highest_age_ms(mapping: Resource) -> float | None:
     return None if retention is None else retention * 1000
 
 
-def _iterator_age(mapping: Resource) -> tuple[Condition, ...] | Inapplicable:
+def _own_iterator_age(mapping: Resource) -> tuple[Condition, ...] | Inapplicable:
     if reason := _no_iterator_age(mapping):
         return Inapplicable(reason)
     retention = _retention_s(mapping)
@@ -134,6 +111,25 @@ def _iterator_age(mapping: Resource) -> tuple[Condition, ...] | Inapplicable:
     return (above(metric, "Maximum", threshold * 1000, because, period=300, evaluation_periods=3),)
 
 
+def _iterator_age(mapping: Resource) -> tuple[Condition, ...] | Inapplicable:
+    """Several mappings of one function share its metric: the strictest speaks for all of them."""
+    own = _own_iterator_age(mapping)
+    if isinstance(own, Inapplicable):
+        return own
+    rivals = []
+    for logical_id, other in mapping.surroundings.items():
+        if other.type != mapping.type or logical_id == mapping.logical_id or is_switched_off(other):
+            continue
+        theirs = _own_iterator_age(replace(other, surroundings=mapping.surroundings))
+        if not isinstance(theirs, Inapplicable) and theirs[0].queries == own[0].queries:
+            rivals.append((theirs[0].threshold, logical_id))
+    if rivals and min(rivals) < (own[0].threshold, mapping.logical_id):
+        return Inapplicable(
+            f"its function has one iterator age for all that it reads, and the alarm of {min(rivals)[1]} watches that"
+        )
+    return own
+
+
 def _counts_events(mapping: Resource) -> bool:
     config = mapping.properties.get("MetricsConfig")
     metrics = config.get("Metrics") if isinstance(config, dict) else None
@@ -141,7 +137,7 @@ def _counts_events(mapping: Resource) -> bool:
 
 
 def _no_drops(mapping: Resource) -> str | None:
-    if _source(mapping) == "sqs":
+    if source_of(mapping) == "sqs":
         return "Lambda drops no message of a queue; what fails too often goes to the queue's dead-letter queue"
     if not _counts_events(mapping):
         return f"its event metrics are switched off; {_HOW_TO_OPT_IN}"
@@ -183,7 +179,7 @@ def _panels(mapping: Resource) -> tuple[Panel, ...]:
             ("InvokedEventCount", "handed over", None),
             ("FailedInvokeEventCount", "failed", Meaning.FAILED),
         ]
-        if _source(mapping) != "sqs":
+        if source_of(mapping) != "sqs":
             counts.append(("DroppedEventCount", "dropped", Meaning.FAILED))
         panels.append(
             Panel(

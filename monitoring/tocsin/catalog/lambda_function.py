@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ..alarm import Comparison, Metric
+from ..alarm import Comparison
 from ..errors import DeclarationError
 from ..model import Counted, Ranked, Resource, SinceSuccess, SliKind
 from ..units import format_duration, in_milliseconds
@@ -17,22 +17,34 @@ from .entry import (
     Nature,
     Panel,
     Proposal,
+    Publication,
     PublishedMetric,
     ResourceType,
     Series,
     SliOffer,
-    name_of,
 )
 from .expressions import above, compare, number, percent_of, share
-from .invokers import expected_interval, is_asynchronous, is_invoked_by_rest_api, is_request_driven
+from .invokers import (
+    expected_interval,
+    invokers,
+    is_asynchronous,
+    is_invoked_by_rest_api,
+    is_request_driven,
+)
+from .lambda_asynchronous import (
+    ASYNCHRONOUS_KINDS,
+    ASYNCHRONOUS_METRICS,
+    DIMENSIONS,
+    METRICS_PAGE,
+    NAMESPACE,
+    function_metric,
+)
+from .stream_sources import STREAMS, source_of
 
-NAMESPACE = "AWS/Lambda"
-METRICS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
 RECOMMENDED = (
     "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html"
 )
 TIMEOUT_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"
-ASYNC_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"
 
 #: CloudFormation's default when a template names none.
 DEFAULT_TIMEOUT_S = 3
@@ -40,12 +52,8 @@ DEFAULT_TIMEOUT_S = 3
 REST_API_TIMEOUT_S = 29
 
 
-def _metric(function: Resource, name: str) -> Metric:
-    return Metric(NAMESPACE, name, (("FunctionName", name_of(function)),))
-
-
 def _errors(function: Resource) -> tuple[Condition, ...]:
-    queries = share(_metric(function, "Errors"), _metric(function, "Invocations"), period=300)
+    queries = share(function_metric(function, "Errors"), function_metric(function, "Invocations"), period=300)
     if is_request_driven(function):
         because = (
             "more than 5 % of invocations fail in two of three five-minute periods; a single odd failure is not news"
@@ -60,7 +68,19 @@ def _errors(function: Resource) -> tuple[Condition, ...]:
 def _throttles(function: Resource) -> tuple[Condition, ...] | Inapplicable:
     if number(function, "ReservedConcurrentExecutions") == 0:
         return Inapplicable("its reserved concurrency is 0: the function is switched off on purpose")
-    queries = share(_metric(function, "Throttles"), _metric(function, "Invocations"), period=300, bad_in_valid=False)
+    if (
+        function.properties.get("ReservedConcurrentExecutions") is not None
+        and is_asynchronous(function)
+        and not is_request_driven(function)
+        and expected_interval(function) is None
+    ):
+        return Inapplicable(
+            "its reserved concurrency holds a burst of events back by throttling, and they are tried again: "
+            "how long they wait is watched instead"
+        )
+    queries = share(
+        function_metric(function, "Throttles"), function_metric(function, "Invocations"), period=300, bad_in_valid=False
+    )
     if is_request_driven(function):
         because = "more than 1 % of calls are turned away in two of three five-minute periods"
         return (compare(queries, Comparison.GREATER, 1, because, evaluation_periods=3, datapoints_to_alarm=2),)
@@ -80,7 +100,7 @@ def _duration(function: Resource) -> tuple[Condition, ...] | Inapplicable:
     if is_request_driven(function):
         return (
             above(
-                _metric(function, "Duration"),
+                function_metric(function, "Duration"),
                 "p99",
                 threshold,
                 f"{because}, at the 99th percentile for 15 minutes",
@@ -88,7 +108,9 @@ def _duration(function: Resource) -> tuple[Condition, ...] | Inapplicable:
                 evaluation_periods=3,
             ),
         )
-    return (above(_metric(function, "Duration"), "Maximum", threshold, f"{because}, by any single run", period=300),)
+    return (
+        above(function_metric(function, "Duration"), "Maximum", threshold, f"{because}, by any single run", period=300),
+    )
 
 
 def _concurrency(function: Resource) -> tuple[Condition, ...] | Inapplicable:
@@ -101,21 +123,17 @@ def _concurrency(function: Resource) -> tuple[Condition, ...] | Inapplicable:
     if limit < 2:
         return Inapplicable(f"it reserves a concurrency of {limit:g}: full use is its normal state")
     because = percent_of(90, limit, "executions", "the reserved concurrency") + ", for 10 minutes"
-    return (above(_metric(function, "ConcurrentExecutions"), "Maximum", limit * 0.9, because, evaluation_periods=10),)
+    return (
+        above(
+            function_metric(function, "ConcurrentExecutions"), "Maximum", limit * 0.9, because, evaluation_periods=10
+        ),
+    )
 
 
-def _dropped(function: Resource) -> tuple[Condition, ...] | Inapplicable:
-    if not is_asynchronous(function):
-        return Inapplicable("nothing in the template invokes it asynchronously")
-    because = "a dropped event is lost unless a dead-letter queue or failure destination keeps it"
-    return (above(_metric(function, "AsyncEventsDropped"), "Sum", 0, because, period=300),)
-
-
-def _dead_letter_errors(function: Resource) -> tuple[Condition, ...] | Inapplicable:
-    if not function.properties.get("DeadLetterConfig"):
-        return Inapplicable("it has no dead-letter queue of its own")
-    because = "an event that cannot be dead-lettered is lost"
-    return (above(_metric(function, "DeadLetterErrors"), "Sum", 0, because, period=300),)
+def _may_read_a_stream(function: Resource) -> bool:
+    """Whether an iterator age may be published for it; no, where all that it reads from are known to be no streams."""
+    sources = [source_of(one) for one in invokers(function) if one.type == "AWS::Lambda::EventSourceMapping"]
+    return not sources or any(source is None or source in STREAMS for source in sources)
 
 
 def _since_success(function: Resource, limit: timedelta | None) -> SinceSuccess:
@@ -126,7 +144,7 @@ def _since_success(function: Resource, limit: timedelta | None) -> SinceSuccess:
                 f"{function.logical_id}: no schedule in the template tells how often it runs; say so with every=…"
             )
         limit = interval
-    return SinceSuccess(_metric(function, "Invocations"), _metric(function, "Errors"), limit)
+    return SinceSuccess(function_metric(function, "Invocations"), function_metric(function, "Errors"), limit)
 
 
 def _latency(function: Resource, limit: timedelta | None) -> Ranked:
@@ -138,7 +156,7 @@ def _latency(function: Resource, limit: timedelta | None) -> Ranked:
             f"{function.logical_id}: no run can take longer than its timeout of {timeout:g} s, "
             f"so below={format_duration(limit)!r} is always met; choose less"
         )
-    return Ranked(_metric(function, "Duration"), in_milliseconds(limit))
+    return Ranked(function_metric(function, "Duration"), in_milliseconds(limit))
 
 
 def _panels(function: Resource) -> tuple[Panel, ...]:
@@ -148,9 +166,9 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
             description="Invocations beside errors and throttles. Errors and throttles are normally 0; read the log of the failing runs first.",
             unit="short",
             series=(
-                Series(_metric(function, "Invocations"), "Sum", "invocations"),
-                Series(_metric(function, "Errors"), "Sum", "errors", Meaning.FAILED),
-                Series(_metric(function, "Throttles"), "Sum", "throttles", Meaning.THROTTLED),
+                Series(function_metric(function, "Invocations"), "Sum", "invocations"),
+                Series(function_metric(function, "Errors"), "Sum", "errors", Meaning.FAILED),
+                Series(function_metric(function, "Throttles"), "Sum", "throttles", Meaning.THROTTLED),
             ),
             no_value="did not run in this time",
         ),
@@ -159,9 +177,9 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
             description="Duration of a run. The line is the alarm threshold; a rise without more work points at a dependency.",
             unit="ms",
             series=(
-                Series(_metric(function, "Duration"), "p50", "median"),
-                Series(_metric(function, "Duration"), "p99", "99th percentile"),
-                Series(_metric(function, "Duration"), "Maximum", "longest"),
+                Series(function_metric(function, "Duration"), "p50", "median"),
+                Series(function_metric(function, "Duration"), "p99", "99th percentile"),
+                Series(function_metric(function, "Duration"), "Maximum", "longest"),
             ),
             alarm_kinds=("lambda-function-duration",),
             no_value="did not run in this time",
@@ -170,7 +188,7 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
             title="How many run at once?",
             description="Concurrent executions. The line, if any, is 90 % of the reserved concurrency.",
             unit="short",
-            series=(Series(_metric(function, "ConcurrentExecutions"), "Maximum", "concurrent"),),
+            series=(Series(function_metric(function, "ConcurrentExecutions"), "Maximum", "concurrent"),),
             alarm_kinds=("lambda-function-concurrency",),
             no_value="did not run in this time",
         ),
@@ -186,8 +204,6 @@ def _most_at_once(function: Resource) -> float | None:
     return number(function, "ReservedConcurrentExecutions")
 
 
-_FUNCTION = (("FunctionName",), ("FunctionName", "Resource"), ())
-
 TYPES = (
     ResourceType(
         type="AWS::Lambda::Function",
@@ -196,14 +212,25 @@ TYPES = (
         title="Lambda function",
         name_property="FunctionName",
         name_source=NameSource.PHYSICAL_ID,
+        own_dimension="FunctionName",
         metrics=(
-            PublishedMetric(NAMESPACE, "Invocations", "Count", Nature.COUNTER, _FUNCTION),
-            PublishedMetric(NAMESPACE, "Errors", "Count", Nature.COUNTER, _FUNCTION),
-            PublishedMetric(NAMESPACE, "Throttles", "Count", Nature.COUNTER, _FUNCTION),
-            PublishedMetric(NAMESPACE, "Duration", "Milliseconds", Nature.DURATION, _FUNCTION, highest=_longest_run),
-            PublishedMetric(NAMESPACE, "ConcurrentExecutions", "Count", Nature.GAUGE, _FUNCTION, highest=_most_at_once),
-            PublishedMetric(NAMESPACE, "AsyncEventsDropped", "Count", Nature.COUNTER, _FUNCTION),
-            PublishedMetric(NAMESPACE, "DeadLetterErrors", "Count", Nature.COUNTER, _FUNCTION),
+            PublishedMetric(NAMESPACE, "Invocations", "Count", Nature.COUNTER, DIMENSIONS),
+            PublishedMetric(NAMESPACE, "Errors", "Count", Nature.COUNTER, DIMENSIONS),
+            PublishedMetric(NAMESPACE, "Throttles", "Count", Nature.COUNTER, DIMENSIONS),
+            PublishedMetric(NAMESPACE, "Duration", "Milliseconds", Nature.DURATION, DIMENSIONS, highest=_longest_run),
+            PublishedMetric(
+                NAMESPACE, "ConcurrentExecutions", "Count", Nature.GAUGE, DIMENSIONS, highest=_most_at_once
+            ),
+            *ASYNCHRONOUS_METRICS,
+            PublishedMetric(
+                NAMESPACE,
+                "IteratorAge",
+                "Milliseconds",
+                Nature.DURATION,
+                (("FunctionName",), ("FunctionName", "Resource")),
+                Publication.OPT_IN,
+                opted_in=_may_read_a_stream,
+            ),
         ),
         alarm_kinds=(
             AlarmKind(
@@ -234,20 +261,7 @@ TYPES = (
                 source=RECOMMENDED,
                 conditions=_concurrency,
             ),
-            AlarmKind(
-                id="lambda-function-events-dropped",
-                symptom="asynchronous events are dropped",
-                because="Lambda gives up on an asynchronous event after its retries or its maximum age.",
-                source=ASYNC_PAGE,
-                conditions=_dropped,
-            ),
-            AlarmKind(
-                id="lambda-function-dead-letter-errors",
-                symptom="failed events cannot be dead-lettered",
-                because="The dead-letter queue is the last place a failed event can go; a wrong permission or size loses it.",
-                source=ASYNC_PAGE,
-                conditions=_dead_letter_errors,
-            ),
+            *ASYNCHRONOUS_KINDS,
         ),
         slis=(
             SliOffer(
@@ -255,7 +269,9 @@ TYPES = (
                 proposed=Proposal.WITHOUT_FRONT,
                 good="invocations that end without an error",
                 source=METRICS_PAGE,
-                measure=lambda function, limit: Counted(_metric(function, "Errors"), _metric(function, "Invocations")),
+                measure=lambda function, limit: Counted(
+                    function_metric(function, "Errors"), function_metric(function, "Invocations")
+                ),
             ),
             SliOffer(
                 kind=SliKind.LATENCY,
@@ -283,7 +299,7 @@ TYPES = (
                 applies=lambda function: (
                     None
                     if expected_interval(function)
-                    else "no schedule in the template invokes it, so nobody knows when it should run"
+                    else "no schedule in the template invokes it, or others do too, so nobody knows when it should run; say every=…"
                 ),
             ),
         ),

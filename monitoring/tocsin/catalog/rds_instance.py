@@ -170,6 +170,7 @@ TYPES = (
         title="RDS instance",
         name_property="DBInstanceIdentifier",
         name_source=NameSource.PHYSICAL_ID,
+        own_dimension="DBInstanceIdentifier",
         metrics=(
             _gauge("CPUUtilization", "Percent"),
             _gauge("DatabaseConnections", "Count"),

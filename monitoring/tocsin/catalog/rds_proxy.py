@@ -170,6 +170,7 @@ TYPES = (
         title="RDS proxy",
         name_property="DBProxyName",
         name_source=NameSource.PHYSICAL_ID,
+        own_dimension="ProxyName",
         metrics=(
             _published("AvailabilityPercentage", Nature.GAUGE, (_DATABASE[2],), "Percent"),
             _published("ClientConnections", Nature.GAUGE, _CLIENT),

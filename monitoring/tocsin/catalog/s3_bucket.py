@@ -240,6 +240,7 @@ TYPES = (
         title="S3 bucket",
         name_property="BucketName",
         name_source=NameSource.PHYSICAL_ID,
+        own_dimension="BucketName",
         metrics=(
             _request_metric("AllRequests", "Count", Nature.COUNTER),
             _request_metric("4xxErrors", "Count", Nature.RATIO),

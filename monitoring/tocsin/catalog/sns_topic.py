@@ -143,6 +143,7 @@ TYPES = (
         title="SNS topic",
         name_property="TopicName",
         name_source=NameSource.LAST_ARN_SEGMENT,
+        own_dimension="TopicName",
         metrics=(
             _counter("NumberOfMessagesPublished"),
             _counter("NumberOfNotificationsDelivered"),

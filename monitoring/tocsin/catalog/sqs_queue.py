@@ -245,6 +245,7 @@ TYPES = (
         title="SQS queue",
         name_property="QueueName",
         name_source=NameSource.LAST_PATH_SEGMENT,
+        own_dimension="QueueName",
         metrics=(
             _published("ApproximateAgeOfOldestMessage", Nature.GAUGE, "Seconds", highest=retention_of),
             _published("ApproximateNumberOfMessagesVisible", Nature.GAUGE),

@@ -46,7 +46,7 @@ def _metric(source: Source, alarm: SourceAlarm, query: SourceQuery) -> Iterator[
         ]
         if own and own[0].publication is Publication.OPT_IN and own[0].opted_in and not own[0].opted_in(resource):
             yield Finding(
-                "T052", alarm.where, f"{metric.name} is opt-in and {resource.logical_id} does not switch it on"
+                "T052", alarm.where, f"{resource.logical_id}, as its template sets it up, publishes no {metric.name}"
             )
     yield from _statistic(alarm, query, entry)
     if query.unit is not None and query.unit != entry.unit:

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import CloudError
@@ -37,7 +37,8 @@ class StackRequest:
     """A stack as it should be.
 
     ``source`` names the template in errors.  ``kept`` are the parameters that keep the value they have in the stack,
-    ``secrets`` those whose value must not be shown.
+    ``secrets`` those whose value must not be shown.  ``role`` is the ARN of the role CloudFormation acts as; None is
+    the caller's own permissions, or the role the stack already has.
     """
 
     stack: str
@@ -48,6 +49,7 @@ class StackRequest:
     secrets: frozenset[str] = frozenset()
     capabilities: tuple[str, ...] = ()
     artifacts_bucket: str | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class ChangeSet:
     """What has to change for a stack to be as requested; nothing if ``changes`` is empty and ``creates`` False.
 
     ``id`` is None when there is nothing to execute.  ``shell`` is True when asking made an empty stack, which
-    ``discard`` takes away again.
+    ``discard`` takes away again, as ``role``.
     """
 
     stack: str
@@ -63,6 +65,7 @@ class ChangeSet:
     creates: bool
     changes: tuple[ResourceChange, ...]
     shell: bool = False
+    role: str | None = None
 
     @property
     def unchanged(self) -> bool:
@@ -82,6 +85,8 @@ def create_change_set(cloud: Cloud, request: StackRequest) -> ChangeSet:
     name = f"tocsin-{uuid.uuid4().hex[:16]}"
     cloudformation = cloud.client("cloudformation")
     body = template_argument(cloud, request.template, request.source, request.artifacts_bucket)
+    if request.role is not None:
+        body["RoleARN"] = request.role
     with asking(f"plan stack {request.stack} from {request.source}"):
         made = cloudformation.create_change_set(
             StackName=request.stack,
@@ -91,9 +96,9 @@ def create_change_set(cloud: Cloud, request: StackRequest) -> ChangeSet:
             Capabilities=list(request.capabilities),
             **body,
         )
-    change_set = ChangeSet(request.stack, made["Id"], creates, (), shell=stack is None)
+    change_set = ChangeSet(request.stack, made["Id"], creates, (), shell=stack is None, role=request.role)
     try:
-        status, reason, described = _wait_for_change_set(cloud, made["Id"])
+        status, reason, described = _wait_for_change_set(cloud, request.stack, made["Id"])
     except BaseException:
         discard(cloud, change_set)
         raise
@@ -103,7 +108,7 @@ def create_change_set(cloud: Cloud, request: StackRequest) -> ChangeSet:
             return ChangeSet(request.stack, None, creates=False, changes=())
         raise CloudError(" ".join(f"cannot plan stack {request.stack} from {request.source}: {reason}".split()))
     changes = read_changes(described, _templates(cloud, stack, request), _secrets(request))
-    return ChangeSet(request.stack, made["Id"], creates, changes, shell=stack is None)
+    return replace(change_set, changes=changes)
 
 
 def discard(cloud: Cloud, change_set: ChangeSet) -> None:
@@ -113,14 +118,14 @@ def discard(cloud: Cloud, change_set: ChangeSet) -> None:
     cloudformation = cloud.client("cloudformation")
     with asking(f"delete the change set of stack {change_set.stack}"):
         try:
-            cloudformation.delete_change_set(ChangeSetName=change_set.id)
+            cloudformation.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
         except Exception as error:
             if error_code(error) not in ("ChangeSetNotFound", "ChangeSetNotFoundException"):
                 raise
     if change_set.shell:
         stack = find_stack(cloud, change_set.stack)
         if stack is not None and stack.status == "REVIEW_IN_PROGRESS":
-            remove_stack(cloud, stack)
+            remove_stack(cloud, stack, role=change_set.role)
 
 
 def execute(
@@ -142,7 +147,7 @@ def execute(
     seen = last_event(cloud, change_set.stack)
     try:
         with asking(f"change stack {change_set.stack}"):
-            cloud.client("cloudformation").execute_change_set(ChangeSetName=change_set.id)
+            cloud.client("cloudformation").execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
     except CloudError:
         discard(cloud, change_set)
         raise
@@ -158,11 +163,16 @@ def execute(
     return stack
 
 
-def remove_stack(cloud: Cloud, stack: Stack, progress: Progress = lambda event: None) -> None:
-    """Delete a stack and wait until it is gone.  Raises CloudError with the causes if it cannot be."""
+def remove_stack(
+    cloud: Cloud, stack: Stack, progress: Progress = lambda event: None, *, role: str | None = None
+) -> None:
+    """Delete a stack, CloudFormation acting as ``role``, and wait until it is gone.
+
+    Raises CloudError with the causes if it cannot be.
+    """
     seen = last_event(cloud, stack.id)
     with asking(f"delete stack {stack.name}"):
-        cloud.client("cloudformation").delete_stack(StackName=stack.id)
+        cloud.client("cloudformation").delete_stack(StackName=stack.id, **({} if role is None else {"RoleARN": role}))
     left, events = _wait_for_stack(cloud, stack.id, seen, progress, PATIENCE_SECONDS)
     if left is not None:
         causes = explain_failure(events) or left.reason or left.status
@@ -189,18 +199,18 @@ def _wait_for_stack(
     raise CloudError(f"stack {name} is still being changed after {patience:.0f} s; look at it in CloudFormation")
 
 
-def _wait_for_change_set(cloud: Cloud, change_set: str) -> tuple[str, str, tuple[Mapping[str, Any], ...]]:
+def _wait_for_change_set(cloud: Cloud, stack: str, change_set: str) -> tuple[str, str, tuple[Mapping[str, Any], ...]]:
     """Status, reason and changes of a change set that has been worked out."""
     cloudformation = cloud.client("cloudformation")
+    # The stack's name is not needed, but permissions are given by it.
+    names = {"StackName": stack, "ChangeSetName": change_set}
     for pause in _pauses(PATIENCE_SECONDS):
         with asking("read the change set"):
-            described = cloudformation.describe_change_set(ChangeSetName=change_set, IncludePropertyValues=True)
+            described = cloudformation.describe_change_set(**names, IncludePropertyValues=True)
             if described["Status"] in ("CREATE_COMPLETE", "FAILED"):
                 changes = list(described.get("Changes") or ())
                 while token := described.get("NextToken"):
-                    described = cloudformation.describe_change_set(
-                        ChangeSetName=change_set, IncludePropertyValues=True, NextToken=token
-                    )
+                    described = cloudformation.describe_change_set(**names, IncludePropertyValues=True, NextToken=token)
                     changes += described.get("Changes") or ()
                 found = tuple(item["ResourceChange"] for item in changes if "ResourceChange" in item)
                 return described["Status"], described.get("StatusReason") or "", found

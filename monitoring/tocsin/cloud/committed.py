@@ -24,7 +24,7 @@ class TemplateParameter:
 class CommittedTemplate:
     """One committed file: its text as reviewed, the parameters it asks for, and what it makes.
 
-    ``resources`` is logical id → type, ``outputs`` the names.
+    ``resources`` is logical id → type, ``outputs`` the names; ``conditional`` are the resources that have a condition.
     """
 
     path: str
@@ -32,6 +32,7 @@ class CommittedTemplate:
     parameters: Mapping[str, TemplateParameter]
     resources: Mapping[str, str]
     outputs: frozenset[str]
+    conditional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,15 @@ def _file(path: Path, document: Document) -> CommittedTemplate:
         )
         for name, body in _section(document, "Parameters").items()
     }
-    resources = {name: str(body.get("Type")) for name, body in sorted(_section(document, "Resources").items())}
-    outputs = frozenset(_section(document, "Outputs"))
-    return CommittedTemplate(path.as_posix(), path.read_text(encoding="utf-8-sig"), parameters, resources, outputs)
+    stated = _section(document, "Resources")
+    return CommittedTemplate(
+        path=path.as_posix(),
+        text=path.read_text(encoding="utf-8-sig"),
+        parameters=parameters,
+        resources={name: str(body.get("Type")) for name, body in sorted(stated.items())},
+        outputs=frozenset(_section(document, "Outputs")),
+        conditional=frozenset(name for name, body in stated.items() if "Condition" in body),
+    )
 
 
 def _section(document: Document, name: str) -> Mapping[str, Mapping[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,8 +29,9 @@ class Work(StrEnum):
 class StackPlan:
     """What a deployment would do to one stack.
 
-    ``source`` is the committed file, ``system`` None for the routing.  ``names`` are the physical names the alarms
-    will carry.  ``unknown`` are parameters whose value only the deployment of the routing tells.
+    ``source`` is the committed file, ``system`` None for the routing and for what several systems share.  ``names`` are
+    the physical names the alarms will carry.  ``unknown`` are parameters whose value only the deployment of an earlier
+    stack tells.
     """
 
     stack: str
@@ -54,6 +55,12 @@ class StackOutcome:
     outputs: Mapping[str, str]
 
 
+_BEFORE_PLANNING = {
+    Readiness.CREATE: Work.CREATE,
+    Readiness.RECREATE: Work.RECREATE,
+    Readiness.UPDATE: Work.UPDATE,
+}
+
 DeployEvent = StackPlan | StackEvent | StackOutcome
 Progress = Callable[[DeployEvent], None]
 
@@ -64,12 +71,13 @@ def plan_deployment(
     systems: Sequence[str] = (),
     *,
     parameters: Mapping[str, str] = {},
+    coming: Collection[str] = (),
 ) -> tuple[StackPlan, ...]:
     """What ``deploy`` would do, worked out by CloudFormation; nothing is left behind.
 
-    Raises InputError, TemplateError and CloudError as ``deploy`` does.
+    ``coming`` are watched stacks that are to be deployed first.  Raises InputError, TemplateError and CloudError as ``deploy`` does.
     """
-    work = prepare(environment, committed, systems, parameters)
+    work = prepare(environment, committed, systems, parameters, coming)
     routing = find_stack(work.cloud, environment.routing_stack)
     outputs = routing.outputs if routing is not None and readiness(routing) is Readiness.UPDATE else {}
     placeholder = work.unknown_topic
@@ -112,13 +120,22 @@ def deploy(
 
 
 def plan_stack(cloud: Cloud, job: Job, placeholder: str | None = None) -> StackPlan:
-    """What would be done to one stack; ``placeholder`` is the value of parameters that are not known yet."""
+    """What would be done to one stack; ``placeholder`` is the value of parameters that are not known yet.
+
+    CloudFormation is not asked where it could not tell: for a stack whose creation failed, and for a job with
+    ``unknown`` parameters, for it refuses a subnet that does not exist.
+    """
     stack = find_stack(cloud, job.request.stack)
     refuse_blocked(cloud, stack)
+    all_of_it = tuple(ResourceChange(Action.ADD, name, type_) for name, type_ in job.file.resources.items())
+    if job.unknown:
+        work = _BEFORE_PLANNING[readiness(stack)]
+        changes = () if work is Work.UPDATE else all_of_it
+        return StackPlan(
+            job.request.stack, job.file.path, job.system, work, changes, job.names, tuple(sorted(job.unknown))
+        )
     if readiness(stack) is Readiness.RECREATE:
-        # CloudFormation plans nothing for such a stack; all of the template is to come.
-        changes = tuple(ResourceChange(Action.ADD, name, type_) for name, type_ in job.file.resources.items())
-        work = Work.RECREATE
+        changes, work = all_of_it, Work.RECREATE
     else:
         change_set = create_change_set(cloud, job.request)
         discard(cloud, change_set)
@@ -133,7 +150,7 @@ def deploy_stack(cloud: Cloud, job: Job, progress: Progress) -> StackOutcome:
     refuse_blocked(cloud, stack)
     recreates = stack is not None and readiness(stack) is Readiness.RECREATE
     if stack is not None and recreates:
-        remove_stack(cloud, stack, progress)
+        remove_stack(cloud, stack, progress, role=job.request.role)
     change_set = create_change_set(cloud, job.request)
     work = Work.RECREATE if recreates else _work(change_set.unchanged, change_set.creates)
     try:

@@ -6,7 +6,10 @@
     protected = true                       # deploy only when confirmed
     artifacts_bucket = "prod-artifacts"    # for templates over 51,200 bytes, and for code
     profile = "prod"                       # AWS profile; default: the usual search
-    endpoint_url = "http://127.0.0.1:4566" # a stand-in for AWS
+    endpoint_url = "https://127.0.0.1:4566" # a stand-in for AWS
+    plain_endpoint_url = "http://127.0.0.1:4565"  # the same without TLS, where its address is another
+    execution_role = "arn:aws:iam::111122223333:role/prod-execution"  # what CloudFormation acts as
+    validation_token = { variable = "VALIDATION_TOKEN" }  # a user's JSON Web Token, for validation only
 
     [prod.routing]
     stack = "prod-routing"                 # default: <environment>-routing
@@ -19,6 +22,10 @@
 
     [prod.checkout.alarms]
     AnyParameter = "text"                  # a parameter of the alarm template
+
+    [prod.stacks.network]                  # stacks that hold nothing to watch; `tocsin deploy` leaves them alone
+    stack = "prod-network"                 # default: <environment>-<name>
+    FlowLogRetentionDays = 90              # a parameter of that stack's template
 
 Keys with a capital are template parameters.  Their value is text, a number, true or false, or
 ``{ variable = "NAME" }`` for what must not be committed: that is read from the process environment when deploying.
@@ -42,9 +49,23 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
-_ENVIRONMENT = ("account", "artifacts_bucket", "endpoint_url", "profile", "protected", "region")
+_ROLE = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
+
+_ENVIRONMENT = (
+    "account",
+    "artifacts_bucket",
+    "endpoint_url",
+    "execution_role",
+    "plain_endpoint_url",
+    "profile",
+    "protected",
+    "region",
+    "validation_token",
+)
+_TABLES = ("routing", "stacks")  # every other table is a system
 _ROUTING = ("stack",)
 _SYSTEM = ("alarm_stack", "alarms", "stack")
+_OTHER = ("stack",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +92,21 @@ class SystemStacks:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherStack:
+    """A stack that holds nothing to watch, such as a network, and the parameters of its template."""
+
+    stack: str
+    parameters: Mapping[str, Setting] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
-    """One environment.  ``path`` is the file it is described in."""
+    """One environment.
+
+    ``path`` is the file it is described in.  ``plain_endpoint_url`` is where the stand-in for AWS answers without TLS,
+    ``execution_role`` the ARN of the role CloudFormation acts as, ``validation_token`` where a user's token comes from
+    when the deployed systems are validated.
+    """
 
     name: str
     path: str
@@ -80,15 +114,23 @@ class Environment:
     account: str | None = None
     artifacts_bucket: str | None = None
     endpoint_url: str | None = None
+    plain_endpoint_url: str | None = None
     profile: str | None = None
+    execution_role: str | None = None
+    validation_token: FromVariable | None = None
     protected: bool = False
     routing_stack: str = ""
     routing_parameters: Mapping[str, Setting] = field(default_factory=dict)
     systems: Mapping[str, SystemStacks] = field(default_factory=dict)
+    stacks: Mapping[str, OtherStack] = field(default_factory=dict)
 
     def of(self, system: str) -> SystemStacks:
         """The stacks of a system: as configured, else ``<environment>-<system>`` and ``…-alarms``."""
         return self.systems.get(system) or _default_stacks(self.name, system)
+
+    def other(self, name: str) -> OtherStack:
+        """A stack that holds nothing to watch: as configured, else ``<environment>-<name>``."""
+        return self.stacks.get(name) or OtherStack(_default_stacks(self.name, name).stack)
 
 
 def read_environments(path: Path) -> Mapping[str, Environment]:
@@ -135,10 +177,14 @@ class _Reader:
         account = self.text(table, name, "account")
         if account is not None and not _ACCOUNT.fullmatch(account):
             raise self.error(f"{name}.account", f"an account is text of 12 digits, got {account!r}")
+        role = self.text(table, name, "execution_role")
+        if role is not None and not _ROLE.fullmatch(role):
+            raise self.error(f"{name}.execution_role", f"the ARN of a role (arn:aws:iam::…:role/…), got {role!r}")
         protected = table.get("protected", False)
         if not isinstance(protected, bool):
             raise self.error(f"{name}.protected", f"true or false, got {protected!r}")
         routing = table.get("routing", {})
+        others = table.get("stacks", {})
         return Environment(
             name=name,
             path=self.path,
@@ -146,7 +192,10 @@ class _Reader:
             account=account,
             artifacts_bucket=self.text(table, name, "artifacts_bucket"),
             endpoint_url=self.text(table, name, "endpoint_url"),
+            plain_endpoint_url=self.text(table, name, "plain_endpoint_url"),
             profile=self.text(table, name, "profile"),
+            execution_role=role,
+            validation_token=self.variable(table, name, "validation_token"),
             protected=protected,
             routing_stack=self.stack(routing, f"{name}.routing", "stack", f"{name}-routing"),
             routing_parameters=self.parameters(routing, f"{name}.routing", _ROUTING),
@@ -154,10 +203,21 @@ class _Reader:
                 {
                     system: self.system(name, system, stated)
                     for system, stated in sorted(table.items())
-                    if system not in (*_ENVIRONMENT, "routing")
+                    if system not in (*_ENVIRONMENT, *_TABLES)
+                }
+            ),
+            stacks=MappingProxyType(
+                {
+                    other: self.other(name, other, self.table(stated, f"{name}.stacks.{other}"))
+                    for other, stated in sorted(others.items())
                 }
             ),
         )
+
+    def other(self, environment: str, name: str, table: Mapping[str, Any]) -> OtherStack:
+        where = f"{environment}.stacks.{name}"
+        default = _default_stacks(environment, name).stack
+        return OtherStack(self.stack(table, where, "stack", default), self.parameters(table, where, _OTHER))
 
     def system(self, environment: str, system: str, table: Mapping[str, Any]) -> SystemStacks:
         where = f"{environment}.{system}"
@@ -179,6 +239,15 @@ class _Reader:
         if value is not None and not (isinstance(value, str) and value.strip()):
             raise self.error(f"{where}.{key}", f"must be text, got {value!r}")
         return value
+
+    def variable(self, table: Mapping[str, Any], where: str, key: str) -> FromVariable | None:
+        match table.get(key):
+            case None:
+                return None
+            case {"variable": str(variable)} if len(table[key]) == 1 and variable:
+                return FromVariable(variable)
+            case value:
+                raise self.error(f"{where}.{key}", f'must be {{ variable = "NAME" }}, got {value!r}')
 
     def stack(self, table: Mapping[str, Any], where: str, key: str, default: str) -> str:
         name = self.text(table, where, key) or default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CloudError, InputError, nearest
@@ -29,17 +29,24 @@ TOPIC_PARAMETERS = ("PageTopicArn", "TicketTopicArn")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One stack to bring about."""
+    """One stack to bring about.
+
+    ``unknown`` are parameters whose value only the deployment of an earlier stack tells: such a job can only be planned.
+    """
 
     request: StackRequest
     file: CommittedTemplate
     system: str | None
     names: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Everything a deployment needs to know, read before anything is changed."""
+    """Everything a deployment needs to know, read before anything is changed.
+
+    ``names`` lacks the systems whose watched stack is yet to come.
+    """
 
     environment: Environment
     cloud: Cloud
@@ -56,6 +63,7 @@ class Prepared:
             self.routing,
             self.environment.routing_stack,
             stack,
+            where=f"{self.environment.name}.routing",
             known={},
             configured=self.environment.routing_parameters,
             given=self.given,
@@ -66,18 +74,21 @@ class Prepared:
     def alarm_job(self, template: AlarmTemplate, topics: Mapping[str, str]) -> Job:
         """The alarms of one system; ``topics`` are the values of its topic parameters."""
         stacks = self.environment.of(template.system)
-        names = self.names[template.system]
+        names = self.names.get(template.system, {})
+        rules = () if template.system in self.names else template.names
+        unknown = {rule.parameter for rule in rules} - stacks.alarm_parameters.keys() - self.given.keys()
         request = stack_request(
             self.environment,
             template.file,
             stacks.alarm_stack,
             find_stack(self.cloud, stacks.alarm_stack),
-            known={**names, **topics},
+            where=f"{self.environment.name}.{template.system}.alarms",
+            known={**names, **topics, **dict.fromkeys(unknown, "")},
             configured=stacks.alarm_parameters,
             given=self.given,
             keeps=False,
         )
-        return Job(request, template.file, template.system, names)
+        return Job(request, template.file, template.system, names, frozenset(unknown))
 
     @property
     def unknown_topic(self) -> str:
@@ -100,15 +111,18 @@ def stack_request(
     name: str,
     present: Stack | None,
     *,
+    where: str,
     known: Mapping[str, str],
     configured: Mapping[str, Setting],
     given: Mapping[str, str],
     keeps: bool,
+    capabilities: tuple[str, ...] = (),
 ) -> StackRequest:
     """The stack ``name`` as ``file`` and the values say: first what was ``given``, then ``configured``, then ``known``.
 
-    What nobody states goes back to the template's default, but stays as it is in the ``present`` stack when it is a
-    secret or when ``keeps``.  Raises InputError for a parameter without any value.
+    ``where`` is the dotted key of ``configured`` in the environment's file.  What nobody states goes back to the
+    template's default, but stays as it is in the ``present`` stack when it is a secret, when it is read from a variable
+    that is not set, or when ``keeps``.  Raises InputError for a parameter without any value.
     """
     before = present.parameters if present is not None and readiness(present) is Readiness.UPDATE else {}
     values: dict[str, str] = {}
@@ -123,17 +137,17 @@ def stack_request(
             values[parameter.name] = setting
         elif parameter.name in known:
             values[parameter.name] = known[parameter.name]
-        elif parameter.name in before and (keeps or parameter.secret):
+        elif parameter.name in before and (keeps or parameter.secret or parameter.name in configured):
             kept.add(parameter.name)
         elif isinstance(variable := configured.get(parameter.name), FromVariable):
             raise InputError(
-                f"{environment.path}: {environment.name}: {parameter.name} is read from {variable.variable}, "
+                f"{environment.path}: {where}.{parameter.name} is read from {variable.variable}, "
                 "which is not set; set it for the first deployment"
             )
         elif parameter.default is None:
             raise InputError(
-                f"{file.path}: nothing gives a value for parameter {parameter.name}; "
-                f"state it for environment {environment.name} in {environment.path}"
+                f"{environment.path}: {where}.{parameter.name} is missing: {file.path} has no default for it; "
+                f"state it under [{where}]"
             )
     return StackRequest(
         stack=name,
@@ -142,16 +156,45 @@ def stack_request(
         parameters=values,
         kept=frozenset(kept),
         secrets=frozenset(name for name, parameter in file.parameters.items() if parameter.secret),
+        capabilities=capabilities,
         artifacts_bucket=environment.artifacts_bucket,
+        role=environment.execution_role,
     )
 
 
 def prepare(
-    environment: Environment, committed: Committed, systems: Sequence[str], given: Mapping[str, str]
+    environment: Environment,
+    committed: Committed,
+    systems: Sequence[str],
+    given: Mapping[str, str],
+    coming: Collection[str] = (),
 ) -> Prepared:
     """Read the committed files and the names of what they watch; changes nothing.
 
+    ``coming`` are watched stacks that are to be changed first, so that names in them need not be there yet.
     Raises InputError, TemplateError and CloudError.
+    """
+    routing, alarms = read_committed(environment, committed, systems, given)
+    cloud, account = _connect(environment)
+    names: dict[str, Mapping[str, str]] = {}
+    for template in alarms:
+        stack = environment.of(template.system).stack
+        try:
+            names[template.system] = resolve_names(cloud, stack, template.names, template.file.path)
+        except CloudError:
+            if stack not in coming:
+                raise
+    prepared = Prepared(environment, cloud, account, routing, alarms, names, given)
+    prepared.refuse_blocked()
+    return prepared
+
+
+def read_committed(
+    environment: Environment, committed: Committed, systems: Sequence[str], given: Mapping[str, str]
+) -> tuple[CommittedTemplate, tuple[AlarmTemplate, ...]]:
+    """The routing and the alarms, whatever in them or in the environment would stop a deployment already refused.
+
+    Asks AWS nothing.  Raises InputError, TemplateError, QuotaError and CloudError.
     """
     alarms = read_alarm_templates(committed, systems)
     routing = read_routing(committed)
@@ -167,14 +210,7 @@ def prepare(
                     f"{routing.path} has no output {output}, which {template.file.path} needs for its owner "
                     f"{template.owner}; run `tocsin build` again"
                 )
-    cloud, account = _connect(environment)
-    names = {
-        template.system: resolve_names(cloud, environment.of(template.system).stack, template.names, template.file.path)
-        for template in alarms
-    }
-    prepared = Prepared(environment, cloud, account, routing, alarms, names, given)
-    prepared.refuse_blocked()
-    return prepared
+    return routing, alarms
 
 
 def topic_outputs(template: AlarmTemplate) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..catalog import CATALOG
 from ..errors import DeclarationError, PlanError, nearest
-from ..model import System
+from ..model import Reported, Slo, System
 from .causes import causes
 from .decisions import (
     ENVIRONMENT,
@@ -19,6 +19,7 @@ from .decisions import (
     PlannedSlo,
     Settings,
 )
+from .own_panels import own_panels
 from .parameters import name_parameters
 from .promises import promises
 from .texts import camel, dashboard_uid
@@ -58,13 +59,25 @@ def plan(system: System, settings: Settings = _DEFAULTS) -> Plan:
         parameters=name_parameters(system, alarms),
         alarms=alarms,
         slos=promised,
-        panels=tuple(
-            PlannedPanels(resource, CATALOG[resource.type], panels)
-            for resource in system.resources
-            if (panels := CATALOG[resource.type].panels(resource))
-        ),
+        panels=_panels(system),
         left_out=(*slo_left_out, *left_out),
     )
+
+
+def _panels(system: System) -> tuple[PlannedPanels, ...]:
+    """The graphs of each resource that has any: the catalog's, then those of its own metrics."""
+    slos: dict[str, list[Slo]] = {}
+    for slo in system.slos:
+        slos.setdefault(slo.sli.resource.logical_id, []).append(slo)
+    reports: dict[str, list[Reported]] = {}
+    for reported in system.reports:
+        reports.setdefault(reported.resource.logical_id, []).append(reported)
+    found = []
+    for resource in system.resources:
+        entry, name = CATALOG[resource.type], resource.logical_id
+        if panels := (*entry.panels(resource), *own_panels(slos.get(name, ()), reports.get(name, ()))):
+            found.append(PlannedPanels(resource, entry, panels))
+    return tuple(found)
 
 
 def _check(system: System) -> None:
@@ -79,6 +92,12 @@ def _check(system: System) -> None:
         if slo.name in seen:
             raise DeclarationError(f"system {system.name}: two SLOs are called {slo.name!r}; give one a name=…")
         seen.add(slo.name)
+    for reported in system.reports:
+        if reported.resource.logical_id not in own:
+            raise DeclarationError(
+                f"system {system.name}: a report of {reported.resource.logical_id}, "
+                "which is not among the system's resources"
+            )
     used: set[tuple[str, str]] = set()
     for exception in system.overrides:
         if exception.resource not in own:

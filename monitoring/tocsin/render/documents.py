@@ -8,11 +8,11 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 
-from ..alarm import Alarm, Comparison, CompositeAlarm, MetricQuery
+from ..alarm import Alarm, Comparison, CompositeAlarm, Metric, MetricQuery
 from ..burn_rate import budget_spent, time_to_fire
-from ..catalog import entries
+from ..catalog import CATALOG, entries
 from ..cost import monthly_cost
-from ..model import Counted, Severity, SliKind
+from ..model import Counted, Measure, Ranked, Severity, Sli, SliKind
 from ..plan import Plan, PlannedSlo
 from ..units import format_duration, format_number, format_ratio, in_seconds
 
@@ -109,6 +109,7 @@ def _one_slo(plan: Plan, planned: PlannedSlo) -> list[str]:
     lines = [f"### {slo.name}", ""]
     if slo.because:
         lines += [slo.because, ""]
+    lines += [f"Measured by {measured_by(slo.sli)}.", ""]
     if slo.objective is None or slo.window is None:
         alarm = plan[planned.alarms[Severity.PAGE]]
         return [*lines, f"Pages when there is {alarm.threshold_because}."]
@@ -148,6 +149,30 @@ def _one_slo(plan: Plan, planned: PlannedSlo) -> list[str]:
     if notes:
         lines += ["", *(f"- {note}" for note in notes)]
     return lines
+
+
+def metric_text(metric: Metric) -> str:
+    """AWS's own metrics by name alone; those of a team with their namespace."""
+    return f"`{metric.name}`" if metric.namespace.startswith("AWS/") else f"`{metric.namespace}` `{metric.name}`"
+
+
+def measured_by(sli: Sli) -> str:
+    """The measure in words."""
+    measure: Measure = sli.measure
+    if isinstance(measure, Counted):
+        bad = f"what is added to {metric_text(measure.bad)}" if measure.bad_is_level else metric_text(measure.bad)
+        among = "among" if measure.bad_in_valid else "beside"
+        return f"{bad} {among} {metric_text(measure.valid)}"
+    if isinstance(measure, Ranked):
+        unit = measure.unit or next(
+            one.unit
+            for one in CATALOG[sli.resource.type].metrics
+            if (one.namespace, one.name) == (measure.metric.namespace, measure.metric.name)
+        )
+        return f"the share of {metric_text(measure.metric)} up to {format_number(measure.limit)} {unit.lower()}"
+    counters = list(dict.fromkeys(metric_text(one) for one in (measure.started, *measure.also)))
+    failed = f" less {metric_text(measure.failed)}" if measure.failed else ""
+    return f"{' and '.join(counters)}{failed}, at least one in {format_duration(measure.within)}"
 
 
 def _rounded(share: Fraction) -> Fraction:

@@ -82,6 +82,10 @@ def _successes(queries: Queries, slo: Slo, period: int) -> tuple[str, str]:
     if not isinstance(measure, SinceSuccess):
         raise PlanError(f"SLO {slo.name} is a share, not a heartbeat")
     started = queries.stat(measure.started, "Sum", period)
+    if measure.also:
+        counters = [started, *(queries.stat(metric, "Sum", period) for metric in measure.also)]
+        successes = f"SUM([{', '.join(f'FILL({counter}, 0)' for counter in counters)}])"
+        return successes, successes
     if measure.failed is None:
         return f"FILL({started}, 0)", started
     failed = queries.stat(measure.failed, "Sum", period)

@@ -73,16 +73,7 @@ def _bad(queries: Queries, measure: Counted, period: int) -> str:
 
 def promise_metrics(slos: Iterable[Slo]) -> list[Metric]:
     """The metrics that promises are measured by."""
-    found: list[Metric] = []
-    for slo in slos:
-        measure = slo.sli.measure
-        if isinstance(measure, Counted):
-            found += [measure.bad, measure.valid]
-        elif isinstance(measure, Ranked):
-            found.append(measure.metric)
-        else:
-            found += [measure.started, *([measure.failed] if measure.failed else [])]
-    return found
+    return [metric for slo in slos for metric in slo.sli.metrics]
 
 
 def promise_windows(promises: Iterable[Promise]) -> list[tuple[timedelta, list[Promise]]]:

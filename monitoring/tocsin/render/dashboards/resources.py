@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from ...alarm import Alarm, Comparison, Metric, MetricStat
-from ...catalog.entry import Meaning, Panel
-from ...model import Severity
+from ...catalog.entry import Meaning, Panel, name_of
+from ...model import Severity, SinceSuccess
 from ...plan import Plan, PlannedAlarm, PlannedPanels
 from ...units import format_duration
 from .layout import Section
@@ -50,7 +50,7 @@ def section(plan: Plan, group: PlannedPanels, names: Names) -> Section:
         }
     )
     title = " · ".join((resource.logical_id, group.entry.title, *(names(value) for value in found)))
-    interval = group.entry.expected_interval(resource)
+    interval = _interval(plan, group)
     # What runs once a day is no news in the last six hours: two runs are, the last one and the one to compare it with.
     seldom = 2 * interval if interval is not None and interval > _RANGE else None
     return Section(
@@ -198,6 +198,22 @@ def _runbooks(panel: Panel, alarms: Sequence[PlannedAlarm]) -> list[str]:
         or (isinstance(planned.alarm, Alarm) and planned.slo is None and shown & set(planned.alarm.metrics))
     ]
     return sorted(set(kinds))
+
+
+def _interval(plan: Plan, group: PlannedPanels) -> timedelta | None:
+    """How often the resource works: by its schedule, or by what is promised of its runs, in whole days from one on."""
+    if (interval := group.entry.expected_interval(group.resource)) is not None:
+        return interval
+    promised = [
+        planned.slo.sli.measure.within
+        for planned in plan.slos
+        if isinstance(planned.slo.sli.measure, SinceSuccess)
+        and any(name_of(group.resource) in dict(metric.dimensions).values() for metric in planned.slo.sli.metrics)
+    ]
+    if not promised:
+        return None
+    longest = min(promised)
+    return timedelta(days=longest.days) if longest.days else longest
 
 
 def _widths(count: int) -> list[int]:
