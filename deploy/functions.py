@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from troposphere import AWSHelperFn, GetAtt, Output, Parameter, Ref, Sub, Template, awslambda, iam, logs
+from troposphere import AWSHelperFn, GetAtt, If, NoValue, Output, Parameter, Ref, Sub, Template, awslambda, iam, logs
 
 RUNTIME = "python3.13"
 
@@ -15,15 +15,25 @@ Value = str | AWSHelperFn
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One permission: these actions on these resources, nothing wider."""
+    """One permission: these actions on these resources under these conditions, nothing wider.
+
+    ``only_if`` names the condition of the template under which there is the resource at all.
+    """
 
     actions: Sequence[str]
     resources: Sequence[Value]
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    effect: Literal["Allow", "Deny"] = "Allow"
+    only_if: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What one function does and may do.  ``timeout`` in seconds (or a parameter), ``memory`` in MB."""
+    """What one function does and may do.  ``timeout`` in seconds (or a parameter), ``memory`` in MB.
+
+    ``security_groups`` are its own beside that of the endpoints' clients.  ``recursive_loop`` allows a function to cause
+    its own next call, which Lambda otherwise stops after sixteen rounds.
+    """
 
     name: str
     description: str
@@ -33,10 +43,12 @@ class Function:
     environment: dict[str, Value]
     allow: Sequence[Statement]
     reserved_concurrency: Ref | None = None
+    security_groups: Sequence[Value] = ()
+    recursive_loop: bool = False
 
 
 def add_code_parameters(template: Template) -> None:
-    """The parameters that all functions of a stack share."""
+    """The parameters that all functions of a stack share: code, logs, network and the boundary of their roles."""
     template.add_parameter(
         Parameter("CodeBucket", Type="String", Description="Bucket that holds the function packages")
     )
@@ -49,12 +61,43 @@ def add_code_parameters(template: Template) -> None:
             Description="Days to keep the functions' logs",
         )
     )
+    add_boundary_parameter(template)
+    template.add_parameter(
+        Parameter("VpcId", Type="AWS::EC2::VPC::Id", Description="Network that the functions run in")
+    )
+    template.add_parameter(
+        Parameter(
+            "PrivateSubnetIds",
+            Type="List<AWS::EC2::Subnet::Id>",
+            Description="Subnets that the functions run in, in at least two zones, without a way to the internet",
+        )
+    )
+    template.add_parameter(
+        Parameter(
+            "EndpointClientsSecurityGroupId",
+            Type="AWS::EC2::SecurityGroup::Id",
+            Description="Security group of whoever may call AWS through the network's endpoints",
+        )
+    )
+
+
+def add_boundary_parameter(template: Template) -> None:
+    """The parameter with the boundary that every role of an environment carries."""
+    template.add_parameter(
+        Parameter(
+            "PermissionsBoundaryArn",
+            Type="String",
+            AllowedPattern=r"arn:[a-z0-9-]+:iam::[0-9]{12}:policy/[\w+=,.@/-]+",
+            Description="Managed policy that no role of this stack can exceed",
+        )
+    )
 
 
 def add_function(template: Template, function: Function) -> awslambda.Function:
     """Add the function with its log group and a role that allows the statements given and writing its own log.
 
-    The log group has a name of its own making because the role must name it before the function exists.
+    The function runs in the private network.  The log group has a name of its own making because the role must name it
+    before the function exists.
     """
     name = function.name
     code_key = template.add_parameter(
@@ -73,18 +116,18 @@ def add_function(template: Template, function: Function) -> awslambda.Function:
     role = template.add_resource(
         iam.Role(
             f"{name}Role",
-            AssumeRolePolicyDocument={
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-                ],
-            },
-            Policies=[iam.Policy(PolicyName=name, PolicyDocument=policy([*function.allow, own_log]))],
+            AssumeRolePolicyDocument=trust("lambda.amazonaws.com"),
+            PermissionsBoundary=Ref("PermissionsBoundaryArn"),
+            Policies=[
+                iam.Policy(PolicyName=name, PolicyDocument=policy([*function.allow, own_log, *network_access()]))
+            ],
         )
     )
     optional: dict[str, Any] = {}
     if function.reserved_concurrency is not None:
         optional["ReservedConcurrentExecutions"] = function.reserved_concurrency
+    if function.recursive_loop:
+        optional["RecursiveLoop"] = "Allow"
     resource = template.add_resource(
         awslambda.Function(
             name,
@@ -98,6 +141,10 @@ def add_function(template: Template, function: Function) -> awslambda.Function:
             MemorySize=function.memory,
             Environment=awslambda.Environment(Variables=function.environment),
             LoggingConfig=awslambda.LoggingConfig(LogGroup=Ref(log_group)),  # format: Text, the default
+            VpcConfig=awslambda.VPCConfig(
+                SubnetIds=Ref("PrivateSubnetIds"),
+                SecurityGroupIds=[Ref("EndpointClientsSecurityGroupId"), *function.security_groups],
+            ),
             **optional,
         )
     )
@@ -105,11 +152,61 @@ def add_function(template: Template, function: Function) -> awslambda.Function:
     return resource
 
 
-def policy(statements: Sequence[Statement]) -> dict[str, Any]:
-    """An identity policy that allows the statements."""
+def network_access() -> list[Statement]:
+    """What Lambda does with the function's role to give it a network interface, and never from the function's own code.
+
+    Source: AWS Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC".
+    """
+    ec2 = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}"
+    interfaces = Sub(f"{ec2}:network-interface/*")  # an interface has its id only once it is there
+    manage = ["ec2:AssignPrivateIpAddresses", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
+    describe = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    return [
+        Statement(["ec2:CreateNetworkInterface", *manage], [interfaces]),
+        Statement(
+            ["ec2:CreateNetworkInterface"],
+            # The ids are in a list, of which no intrinsic function makes ARNs: so all of this network, and of no other.
+            # IfExists, because whether Lambda's own look at the role before the call knows the network is not written down.
+            [Sub(f"{ec2}:security-group/*"), Sub(f"{ec2}:subnet/*")],
+            {"ArnEqualsIfExists": {"ec2:Vpc": Sub(f"{ec2}:vpc/${{VpcId}}")}},
+        ),
+        Statement(describe, ["*"]),  # EC2 knows no resource for what only describes
+        # The key is there only when the function's code makes the call: so Lambda may, and the code may not.  A Deny
+        # is the safer, the more it covers.
+        Statement(
+            ["ec2:CreateNetworkInterface", "ec2:DetachNetworkInterface", *manage, *describe],
+            ["*"],
+            {
+                "ArnLike": {
+                    "lambda:SourceFunctionArn": Sub(
+                        "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"
+                    )
+                }
+            },
+            effect="Deny",
+        ),
+    ]
+
+
+def trust(service: str) -> dict[str, Any]:
+    """The trust policy of a role that one AWS service takes on."""
     return {
         "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": sorted(s.actions), "Resource": list(s.resources)} for s in statements
-        ],
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
     }
+
+
+def policy(statements: Sequence[Statement]) -> dict[str, Any]:
+    """An identity policy of the statements."""
+    return {"Version": "2012-10-17", "Statement": [_written(statement) for statement in statements]}
+
+
+def _written(statement: Statement) -> dict[str, Any] | If:
+    written: dict[str, Any] = {
+        "Effect": statement.effect,
+        "Action": sorted(statement.actions),
+        "Resource": list(statement.resources),
+    }
+    if statement.conditions:
+        written["Condition"] = {operator: dict(keys) for operator, keys in statement.conditions.items()}
+    return written if statement.only_if is None else If(statement.only_if, written, NoValue)

@@ -23,6 +23,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 SHARED = ("deploy/__init__.py", "deploy/clients.py", "deploy/metrics.py", "deploy/structured_log.py")
 
+# Beside their code: certificates of authorities they trust, and the database's migrations.
+HANDLER_FILES = ("handlers/*.py", "handlers/*.pem", "migrations/*.sql")
+
 # In a distribution's folder of facts about itself, only these are the same wherever it is installed.
 KEPT_FACTS = re.compile(r"\.dist-info/(METADATA|licenses/.*|LICEN[CS]E.*|COPYING.*|NOTICE.*)$", re.IGNORECASE)
 LEFT_OUT = re.compile(r"(^|/)(__pycache__|tests?)/|\.py[co]$|\.dist-info/|^\.\.")
@@ -49,7 +52,10 @@ def packages(system: str) -> list[Package]:
 
 
 def package(parameter: str, system: str, distributions: Sequence[str]) -> Package:
-    """The package of one function: all handlers of its system, and the distributions with all that they require."""
+    """The package of one function: all handlers of its system, and the distributions with all that they require.
+
+    Handlers come without exception, so that what one imports of another is there; distributions only where named.
+    """
     files = handler_files(system)
     for name in closure(distributions):
         files |= distribution_files(name)
@@ -58,9 +64,10 @@ def package(parameter: str, system: str, distributions: Sequence[str]) -> Packag
 
 
 def handler_files(system: str) -> dict[str, bytes]:
-    """The handlers of a system and what they share, by the path they are imported from."""
+    """The handlers of a system and what they read and share, by the path they are imported from."""
     folder = PROJECT / "deploy" / system
-    paths = [PROJECT / name for name in SHARED] + [folder / "__init__.py", *(folder / "handlers").glob("*.py")]
+    paths = [PROJECT / name for name in SHARED] + [folder / "__init__.py"]
+    paths += [path for pattern in HANDLER_FILES for path in folder.glob(pattern)]
     # Line ends are made equal, because a checkout may have changed them.
     return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8").encode() for path in paths}
 

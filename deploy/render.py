@@ -1,4 +1,4 @@
-"""Writes each system's template.yaml from its stack.py, or says where they differ.
+"""Writes each stack's template from its Python source, or says where they differ.
 
 ``python -m deploy.render`` writes; ``python -m deploy.render --check`` shows the differences and exits with 1 if there
 are any.  The bytes follow from the sources alone: sorted keys, no time, no version.
@@ -16,43 +16,55 @@ from pathlib import Path
 from tocsin.render.template_text import to_yaml
 
 ROOT = Path(__file__).resolve().parent
-HEADING = "Generated from stack.py by `python -m deploy.render`; edit that and render again."
+DELIVERY, NETWORK = "delivery", "network"
 
 
 def systems() -> list[str]:
-    """The names of the reference systems: the folders of ``deploy/`` that hold a stack.py."""
-    return sorted(path.parent.name for path in ROOT.glob("*/stack.py"))
+    """The names of the reference systems: the folders of ``deploy/`` that hold a stack.py and handlers."""
+    return sorted(path.parent.name for path in ROOT.glob("*/stack.py") if (path.parent / "handlers").is_dir())
 
 
-def render(system: str) -> str:
-    """The text of the system's template.yaml."""
-    return to_yaml(importlib.import_module(f"deploy.{system}.stack").template().to_dict(), HEADING)
+def stacks() -> list[str]:
+    """The names of everything that is rendered: what the systems share, and the systems."""
+    return [DELIVERY, NETWORK, *systems()]
 
 
-def difference(system: str) -> str:
+def template_path(name: str) -> Path:
+    """Where the committed template of a stack is."""
+    return ROOT / "network.yaml" if name == NETWORK else ROOT / name / "template.yaml"
+
+
+def render(name: str) -> str:
+    """The text of the template of that name."""
+    module, source = ("network", "network.py") if name == NETWORK else (f"{name}.stack", "stack.py")
+    heading = f"Generated from {source} by `python -m deploy.render`; edit that and render again."
+    return to_yaml(importlib.import_module(f"deploy.{module}").template().to_dict(), heading)
+
+
+def difference(name: str) -> str:
     """What a fresh rendering would change in the committed template, as a unified diff; empty if nothing."""
-    path = ROOT / system / "template.yaml"
+    path = template_path(name)
     committed = path.read_text(encoding="utf-8") if path.exists() else ""
-    name = f"deploy/{system}/template.yaml"
+    shown = f"deploy/{path.relative_to(ROOT).as_posix()}"
     lines = difflib.unified_diff(
-        committed.splitlines(keepends=True), render(system).splitlines(keepends=True), name, f"{name} (rendered)"
+        committed.splitlines(keepends=True), render(name).splitlines(keepends=True), shown, f"{shown} (rendered)"
     )
     return "".join(lines)
 
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.render", description="Render the templates from stack.py.")
+    parser = argparse.ArgumentParser(prog="python -m deploy.render", description="Render the templates of all stacks.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a template is out of date")
     check = parser.parse_args(arguments).check
     if not check:
-        for system in systems():
-            (ROOT / system / "template.yaml").write_text(render(system), encoding="utf-8", newline="\n")
+        for name in stacks():
+            template_path(name).write_text(render(name), encoding="utf-8", newline="\n")
         return 0
-    differences = "".join(difference(system) for system in systems())
+    differences = "".join(difference(name) for name in stacks())
     if not differences:
         return 0
-    sys.stdout.write(f"{differences}Templates differ from their stack.py: run `python -m deploy.render`.\n")
+    sys.stdout.write(f"{differences}Templates differ from their sources: run `python -m deploy.render`.\n")
     return 1
 
 

@@ -1,24 +1,166 @@
-"""Deploys the reference systems themselves: packages the functions, uploads them, brings each stack about."""
+"""The stacks of an environment in the order in which they need each other: planned, and brought about.
+
+``delivery`` is set up once by an administrator; then come the network, the reference systems, the routing and the alarms.
+What a shared stack puts out fills the parameters of the same name in the stacks after it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy.package import packages
-from deploy.render import systems
-from tocsin.cloud.artifacts import put_object
-from tocsin.cloud.committed import as_written, read_template
-from tocsin.cloud.deploy import Progress, StackOutcome, deploy_stack
-from tocsin.cloud.environments import Environment
-from tocsin.cloud.preparation import Job, connect_to, refuse_unknown_keys, stack_request
+from deploy.network_facts import close_default_group, prefix_lists
+from deploy.package import Package, packages
+from deploy.render import DELIVERY, NETWORK, systems, template_path
+from tocsin.cloud.artifacts import put_object, refuse_oversize
+from tocsin.cloud.committed import Committed, CommittedTemplate, as_written, read_template
+from tocsin.cloud.deploy import (
+    DeployEvent,
+    Progress,
+    StackOutcome,
+    StackPlan,
+    Work,
+    deploy,
+    deploy_stack,
+    plan_deployment,
+    plan_stack,
+)
+from tocsin.cloud.environments import Environment, Setting
+from tocsin.cloud.preparation import Job, connect_to, read_committed, refuse_unknown_keys, stack_request
 from tocsin.cloud.session import Cloud
-from tocsin.cloud.stacks import find_stack, refuse_blocked
-from tocsin.errors import InputError
+from tocsin.cloud.stacks import Readiness, find_stack, readiness, refuse_blocked
+from tocsin.errors import CloudError, InputError, nearest
 
 ROOT = Path(__file__).resolve().parent
+COMMITTED = Committed(ROOT.parent / "alarms", ROOT / "routing.yaml")
+SHARED = (DELIVERY, NETWORK)
 CODE_BUCKET = "CodeBucket"
+BUCKET_OUTPUT, ROLE_OUTPUT, DEFAULT_GROUP_OUTPUT = "ArtifactsBucketName", "ExecutionRoleArn", "DefaultSecurityGroupId"
+CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stack: its template, its code, and what the environment says of it; ``system`` is None for a shared stack."""
+
+    name: str
+    system: str | None
+    stack: str
+    where: str
+    file: CommittedTemplate
+    configured: Mapping[str, Setting]
+    packages: tuple[Package, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Everything that has been read and asked before anything is changed."""
+
+    environment: Environment
+    cloud: Cloud
+    parts: tuple[Part, ...]
+    given: Mapping[str, str]
+    known: Mapping[str, str]
+    """What the present stacks and the account tell: values of parameters by name."""
+    delivery: Part | None = None
+
+    def job(self, part: Part, known: Mapping[str, str], coming: Collection[str] = ()) -> Job:
+        """What has to be deployed for a part; of ``coming``, what is not ``known`` is told by an earlier stack."""
+        stack = find_stack(self.cloud, part.stack)
+        refuse_blocked(self.cloud, stack)
+        values = {**known, **{package.parameter: package.key for package in part.packages}}
+        stated = part.configured.keys() | self.given.keys() | values.keys()
+        unknown = frozenset(name for name in part.file.parameters if name in coming and name not in stated)
+        self._require_delivery(part, stated | unknown)
+        request = stack_request(
+            self.environment,
+            part.file,
+            part.stack,
+            stack,
+            where=part.where,
+            known=values | dict.fromkeys(unknown, ""),
+            configured=part.configured,
+            given=self.given,
+            keeps=False,
+            capabilities=CAPABILITIES,
+        )
+        return Job(request, part.file, part.system, unknown=unknown)
+
+    def _require_delivery(self, part: Part, stated: frozenset[str] | set[str]) -> None:
+        """Say that the environment was never set up, rather than that each of its outputs is missing."""
+        if self.delivery is None:
+            return
+        for parameter in part.file.parameters.values():
+            from_delivery = parameter.name in self.delivery.file.outputs and parameter.default is None
+            if from_delivery and parameter.name not in stated:
+                raise CloudError(
+                    f"stack {self.delivery.stack} does not tell {parameter.name}, which {part.file.path} needs: an "
+                    f"administrator runs `make bootstrap ENV={self.environment.name}` first"
+                )
+
+    def upload(self, part: Part) -> None:
+        """Put the code of a system into the bucket; code that nothing uses yet does no harm."""
+        for package in part.packages:
+            put_object(self.cloud, self.known[CODE_BUCKET], package.key, package.content)
+
+
+def plan(
+    environment: Environment, *, parameters: Mapping[str, str] = {}, committed: Committed = COMMITTED
+) -> tuple[StackPlan, ...]:
+    """What ``deploy_all`` would do to each stack, in order, worked out by CloudFormation.  Nothing is left behind.
+
+    Raises InputError, TemplateError, QuotaError and CloudError.
+    """
+    work = prepare(environment, (), parameters, committed)
+    plans, known, coming = [], dict(work.known), set[str]()
+    for part in work.parts:
+        one = plan_stack(work.cloud, work.job(part, known, coming))
+        plans.append(one)
+        if part.system is None:
+            known |= _outputs(work.cloud, part)
+            coming |= set() if one.work is Work.NOTHING else part.file.outputs
+    changing = {one.stack for one in plans if one.work is not Work.NOTHING}
+    return (
+        *plans,
+        *plan_deployment(
+            work.environment, committed, parameters=_of_alarms(work, committed, parameters), coming=changing
+        ),
+    )
+
+
+def deploy_all(
+    environment: Environment,
+    *,
+    parameters: Mapping[str, str] = {},
+    committed: Committed = COMMITTED,
+    confirmed: bool = False,
+    progress: Progress = lambda event: None,
+) -> tuple[StackOutcome, ...]:
+    """Bring every stack of an environment to what is committed: network, systems, routing, alarms.
+
+    A stack that is as committed is left alone.  When one fails, CloudFormation takes its changes back and the stacks
+    after it are not touched.  Raises InputError, TemplateError, QuotaError and CloudError.
+    """
+    _require_confirmation(environment, confirmed)
+    work = prepare(environment, (), parameters, committed)
+    of_alarms = _of_alarms(work, committed, parameters)
+    begun: set[str] = set()
+
+    def listen(event: DeployEvent) -> None:
+        if isinstance(event, StackPlan):
+            begun.add(event.stack)
+        progress(event)
+
+    try:
+        outcomes = _deploy_parts(work, listen)
+        return (
+            *outcomes,
+            *deploy(work.environment, committed, parameters=of_alarms, confirmed=True, progress=listen),
+        )
+    except CloudError as error:
+        untouched = [name for name in stack_names(work.environment, committed) if name not in begun]
+        raise CloudError(f"{error}; not touched: {', '.join(untouched)}" if untouched else str(error)) from error
 
 
 def deploy_systems(
@@ -29,44 +171,176 @@ def deploy_systems(
     confirmed: bool = False,
     progress: Progress = lambda event: None,
 ) -> tuple[StackOutcome, ...]:
-    """Bring the stacks of the reference systems ``names``, or of all, to what is committed.
+    """Bring the network and the reference systems ``names``, or all of them, to what is committed.
 
-    Packages go into the environment's ``artifacts_bucket``, which must exist.  ``parameters`` are values for whichever
-    template declares them.  A second run changes nothing.  Raises InputError, TemplateError and CloudError.
+    Raises InputError, TemplateError, QuotaError and CloudError.
     """
-    if environment.protected and not confirmed:
-        raise InputError(f"environment {environment.name} is protected: confirm the deployment")
-    if environment.artifacts_bucket is None:
-        raise InputError(
-            f"{environment.path}: {environment.name}: functions need a bucket for their code; give it an artifacts_bucket"
-        )
-    cloud = connect_to(environment)
-    jobs = [
-        _job(cloud, environment, system, environment.artifacts_bucket, parameters)
-        for system in sorted(set(names) or systems())
-    ]
-    return tuple(deploy_stack(cloud, job, progress) for job in jobs)
+    _require_confirmation(environment, confirmed)
+    return _deploy_parts(prepare(environment, names, parameters), progress)
 
 
-def _job(cloud: Cloud, environment: Environment, system: str, bucket: str, parameters: Mapping[str, str]) -> Job:
-    """What has to be deployed for a system, its code already uploaded: code that nothing uses yet does no harm."""
-    stacks = environment.of(system)
-    file = read_template(as_written(ROOT / system / "template.yaml"))
-    refuse_unknown_keys(f"{environment.path}: {environment.name}.{system}", stacks.parameters, file)
-    stack = find_stack(cloud, stacks.stack)
-    refuse_blocked(cloud, stack)
-    known = {CODE_BUCKET: bucket}
-    for package in packages(system):
-        put_object(cloud, bucket, package.key, package.content)
-        known[package.parameter] = package.key
-    request = stack_request(
-        environment,
-        file,
-        stacks.stack,
-        stack,
-        known=known,
-        configured=stacks.parameters,
-        given=parameters,
-        keeps=False,
+def plan_bootstrap(environment: Environment, *, parameters: Mapping[str, str] = {}) -> StackPlan:
+    """What ``bootstrap`` would do.  Raises as it does."""
+    work, job = _bootstrap_job(environment, parameters)
+    return plan_stack(work, job)
+
+
+def bootstrap(
+    environment: Environment,
+    *,
+    parameters: Mapping[str, str] = {},
+    confirmed: bool = False,
+    progress: Progress = lambda event: None,
+) -> StackOutcome:
+    """Set up what the delivery of an environment needs: bucket, boundary, roles.  For an administrator, once.
+
+    Raises InputError, TemplateError, QuotaError and CloudError.
+    """
+    _require_confirmation(environment, confirmed)
+    cloud, job = _bootstrap_job(environment, parameters)
+    return deploy_stack(cloud, job, progress)
+
+
+def stack_names(environment: Environment, committed: Committed = COMMITTED) -> tuple[str, ...]:
+    """The stacks of an environment in order, without the one that delivers it."""
+    return (
+        environment.other(NETWORK).stack,
+        *(environment.of(system).stack for system in systems()),
+        environment.routing_stack,
+        *(environment.of(path.stem).alarm_stack for path in sorted(committed.alarms.glob("*.yaml"))),
     )
-    return Job(replace(request, capabilities=("CAPABILITY_IAM",)), file, system)
+
+
+def prepare(
+    environment: Environment,
+    names: Sequence[str],
+    given: Mapping[str, str],
+    committed: Committed | None = None,
+) -> Preparation:
+    """Read the templates and the present stacks; with ``committed``, those of the alarms, too.  Changes nothing.
+
+    Raises InputError, TemplateError, QuotaError and CloudError for everything that can be known beforehand.
+    """
+    _refuse_unknown_stacks(environment)
+    network, delivery = _shared(environment, NETWORK), _shared(environment, DELIVERY)
+    parts = (network, *(_system(environment, name) for name in sorted(set(names) or systems())))
+    _refuse_shared_names(environment, committed)
+    if committed is not None:
+        _refuse_unknown_given(environment, parts, committed, given)
+    cloud = connect_to(environment)
+    told = _outputs(cloud, delivery)
+    environment = replace(
+        environment,
+        artifacts_bucket=environment.artifacts_bucket or told.get(BUCKET_OUTPUT),
+        execution_role=environment.execution_role or told.get(ROLE_OUTPUT),
+    )
+    bucket = environment.artifacts_bucket
+    if bucket is None:
+        raise InputError(
+            f"{environment.path}: {environment.name}.artifacts_bucket is missing: functions need a bucket for their "
+            f"code; name it there, or let an administrator run `make bootstrap ENV={environment.name}`"
+        )
+    known = {**told, **prefix_lists(cloud), CODE_BUCKET: bucket}
+    work = Preparation(environment, cloud, parts, given, known, delivery)
+    for part in parts:
+        refuse_oversize(part.file.text, part.file.path, bucket)
+        work.job(part, known, network.file.outputs)
+    if committed is not None:
+        read_committed(environment, committed, (), _of_alarms(work, committed, given))
+    return work
+
+
+def _deploy_parts(work: Preparation, progress: Progress) -> tuple[StackOutcome, ...]:
+    known = dict(work.known)
+    outcomes = []
+    for part in work.parts:
+        work.upload(part)
+        outcome = deploy_stack(work.cloud, work.job(part, known), progress)
+        outcomes.append(outcome)
+        if part.name == NETWORK:
+            known |= outcome.outputs
+            close_default_group(work.cloud, outcome.outputs[DEFAULT_GROUP_OUTPUT])
+    return tuple(outcomes)
+
+
+def _bootstrap_job(environment: Environment, given: Mapping[str, str]) -> tuple[Cloud, Job]:
+    _refuse_unknown_stacks(environment)
+    part = _shared(environment, DELIVERY)
+    for name in given:
+        if name not in part.file.parameters:
+            raise InputError(f"{part.file.path} has no parameter {name!r}; {nearest(name, part.file.parameters)}")
+    cloud = connect_to(environment)
+    # The role that CloudFormation acts as later is what this very stack makes; the bucket, too.
+    alone = replace(environment, execution_role=None, artifacts_bucket=None)
+    refuse_oversize(part.file.text, part.file.path, None)
+    known = {} if environment.artifacts_bucket is None else {BUCKET_OUTPUT: environment.artifacts_bucket}
+    return cloud, Preparation(alone, cloud, (part,), given, known).job(part, known)
+
+
+def _shared(environment: Environment, name: str) -> Part:
+    stated = environment.other(name)
+    where = f"{environment.name}.stacks.{name}"
+    file = _read(template_path(name))
+    refuse_unknown_keys(f"{environment.path}: {where}", stated.parameters, file)
+    return Part(name, None, stated.stack, where, file, stated.parameters)
+
+
+def _system(environment: Environment, name: str) -> Part:
+    if name not in systems():
+        raise InputError(f"no reference system {name!r}; {nearest(name, systems())}")
+    stated = environment.of(name)
+    where = f"{environment.name}.{name}"
+    file = _read(template_path(name))
+    refuse_unknown_keys(f"{environment.path}: {where}", stated.parameters, file)
+    return Part(name, name, stated.stack, where, file, stated.parameters, tuple(packages(name)))
+
+
+def _read(path: Path) -> CommittedTemplate:
+    return read_template(as_written(path))
+
+
+def _outputs(cloud: Cloud, part: Part) -> Mapping[str, str]:
+    stack = find_stack(cloud, part.stack)
+    return stack.outputs if stack is not None and readiness(stack) is Readiness.UPDATE else {}
+
+
+def _of_alarms(work: Preparation, committed: Committed, given: Mapping[str, str]) -> dict[str, str]:
+    """Of the values given, those that are not meant for the watched stacks alone."""
+    own = {name for part in work.parts for name in part.file.parameters}
+    declared = _alarm_parameters(committed)
+    return {name: value for name, value in given.items() if name in declared or name not in own}
+
+
+def _alarm_parameters(committed: Committed) -> set[str]:
+    paths = [committed.routing, *sorted(committed.alarms.glob("*.yaml"))]
+    return {name for path in paths if path.exists() for name in _read(path).parameters}
+
+
+def _refuse_unknown_given(
+    environment: Environment, parts: Sequence[Part], committed: Committed, given: Mapping[str, str]
+) -> None:
+    declared = {name for part in parts for name in part.file.parameters} | _alarm_parameters(committed)
+    for name in given:
+        if name not in declared:
+            raise InputError(f"no template of {environment.name} has a parameter {name!r}; {nearest(name, declared)}")
+
+
+def _refuse_unknown_stacks(environment: Environment) -> None:
+    for name in environment.stacks:
+        if name not in SHARED:
+            raise InputError(
+                f"{environment.path}: {environment.name}.stacks.{name}: no such stack; {nearest(name, SHARED)}"
+            )
+
+
+def _refuse_shared_names(environment: Environment, committed: Committed | None) -> None:
+    """One stack would undo the other's changes."""
+    names = [environment.other(DELIVERY).stack, *stack_names(environment, committed or COMMITTED)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{environment.path}: {environment.name}: two stacks are named {name}; rename one")
+
+
+def _require_confirmation(environment: Environment, confirmed: bool) -> None:
+    if environment.protected and not confirmed:
+        raise InputError(f"environment {environment.name} is protected: look at the plan, then confirm the deployment")

@@ -1,20 +1,54 @@
-"""The data pipeline as CloudFormation: a bucket, the loader, a PostgreSQL database and its secret."""
+"""The data pipeline as CloudFormation: a bucket, the loader, a PostgreSQL database and the functions that look after it."""
 
 from __future__ import annotations
 
-from troposphere import GetAtt, Output, Parameter, Ref, Sub, Template, awslambda, rds, s3, secretsmanager, sqs
+import hashlib
+from pathlib import Path
+from typing import Any
 
-from deploy.functions import Function, Statement, add_code_parameters, add_function
+from troposphere import (
+    GetAtt,
+    If,
+    NoValue,
+    Output,
+    Parameter,
+    Ref,
+    Sub,
+    Template,
+    awslambda,
+    cloudformation,
+    kms,
+    rds,
+    sqs,
+)
 
+from deploy.functions import Function, Statement, Value, add_code_parameters, add_function
+
+from .database import (
+    DATABASE_NAME,
+    add_database,
+    add_database_parameters,
+    add_security_groups,
+    may_connect,
+    secret_arn,
+)
+from .storage import BUCKET_ARN, INCOMING, QUARANTINE, add_bucket, add_key, add_storage_parameters
+from .task import HAS_TASK, add_task, add_task_parameters, add_task_roles, may_start_task, task_environment
+
+HANDLERS = "deploy.data_pipeline.handlers"
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 FOURTEEN_DAYS = 14 * 24 * 3600  # the longest a queue keeps a message
-DATABASE_NAME = "pipeline"
-
-# The bucket tells the loader, so the loader, its role and its permission must know the bucket's name before it exists.
-BUCKET_NAME = "${AWS::StackName}-incoming-${AWS::AccountId}-${AWS::Region}"
-BUCKET_ARN = f"arn:${{AWS::Partition}}:s3:::{BUCKET_NAME}"
+LONGEST = 900  # seconds a function may take at most
 
 # Function name -> further Python distributions its package needs beside the handlers.
-PACKAGES: dict[str, tuple[str, ...]] = {"Loader": ("pg8000",)}
+PACKAGES: dict[str, tuple[str, ...]] = {"Loader": ("pg8000",), "Migrator": ("pg8000",), "Probe": ("pg8000",)}
+
+
+class Schema(cloudformation.CustomResource):
+    """The database's schema as a resource: CloudFormation calls the migrator when ``Migrations`` changes."""
+
+    resource_type = "Custom::Schema"
+    props = {**cloudformation.CustomResource.props, "Migrations": (str, True)}  # noqa: RUF012  troposphere's own way
 
 
 def template() -> Template:
@@ -22,68 +56,21 @@ def template() -> Template:
     stack = Template(Description="Data pipeline: CSV files put into a bucket are loaded into PostgreSQL")
     stack.set_version()
     add_code_parameters(stack)
+    add_database_parameters(stack)
+    add_storage_parameters(stack)
+    add_task_parameters(stack)
     _add_parameters(stack)
-    database, secret = _add_database(stack)
-    loader = _add_loader(stack, database, secret)
-    _add_bucket(stack, loader)
+    key = add_key(stack)
+    group, clients = add_security_groups(stack)
+    database = add_database(stack, key, group)
+    groups = [GetAtt(clients, "GroupId")]
+    schema = _add_schema(stack, database, key, groups)
+    _add_probe(stack, database, schema, groups)
+    _add_loading(stack, database, key, schema, groups)
     return stack
 
 
 def _add_parameters(stack: Template) -> None:
-    stack.add_parameter(
-        Parameter(
-            "DatabaseClass",
-            Type="String",
-            Default="db.t4g.micro",
-            Description="Instance class of the database, such as db.t4g.micro",
-        )
-    )
-    stack.add_parameter(
-        Parameter(
-            "DatabaseStorageGb",
-            Type="Number",
-            Default=20,
-            MinValue=20,
-            Description="Allocated storage of the database",
-        )
-    )
-    stack.add_parameter(
-        Parameter(
-            "DatabaseMultiAz",
-            Type="String",
-            Default="false",
-            AllowedValues=["true", "false"],
-            Description="Whether a standby runs in a second zone",
-        )
-    )
-    stack.add_parameter(
-        Parameter(
-            "BackupRetentionDays",
-            Type="Number",
-            Default=7,
-            MinValue=1,
-            MaxValue=35,
-            Description="Days to keep the database's automatic backups",
-        )
-    )
-    stack.add_parameter(
-        Parameter(
-            "DeletionProtection",
-            Type="String",
-            Default="true",
-            AllowedValues=["true", "false"],
-            Description="Whether the database refuses to be deleted",
-        )
-    )
-    stack.add_parameter(
-        Parameter(
-            "DatabaseTls",
-            Type="String",
-            Default="require",
-            AllowedValues=["require", "off"],
-            Description="off only where database and loader run on one machine",
-        )
-    )
     stack.add_parameter(
         Parameter(
             "LoaderConcurrency",
@@ -93,92 +80,117 @@ def _add_parameters(stack: Template) -> None:
             Description="Loads that may run at once; each holds a database connection",
         )
     )
-
-
-def _add_database(stack: Template) -> tuple[rds.DBInstance, secretsmanager.Secret]:
-    secret = stack.add_resource(
-        secretsmanager.Secret(
-            "DatabaseSecret",
-            UpdateReplacePolicy="Retain",
-            DeletionPolicy="Delete",
-            Description="User and password of the pipeline's database",
-            GenerateSecretString=secretsmanager.GenerateSecretString(
-                SecretStringTemplate='{"username": "pipeline"}',
-                GenerateStringKey="password",
-                PasswordLength=32,
-                ExcludePunctuation=True,
-            ),
+    stack.add_parameter(
+        Parameter(
+            "MaxRejectedShare",
+            Type="String",
+            Default="0.01",
+            AllowedPattern=r"0(\.[0-9]+)?|1(\.0+)?",
+            Description="Share of a file's rows that may be rejected before the whole file is",
         )
     )
-    database = stack.add_resource(
-        rds.DBInstance(
-            "Database",
-            UpdateReplacePolicy="Snapshot",
-            DeletionPolicy="Snapshot",
-            Engine="postgres",
-            EngineVersion="18",
-            AutoMinorVersionUpgrade=True,
-            DBInstanceClass=Ref("DatabaseClass"),
-            DBName=DATABASE_NAME,
-            AllocatedStorage=Ref("DatabaseStorageGb"),
-            StorageType="gp3",
-            StorageEncrypted=True,
-            MasterUsername=Sub("{{resolve:secretsmanager:${DatabaseSecret}:SecretString:username}}"),
-            MasterUserPassword=Sub("{{resolve:secretsmanager:${DatabaseSecret}:SecretString:password}}"),
-            MultiAZ=Ref("DatabaseMultiAz"),
-            PubliclyAccessible=False,
-            BackupRetentionPeriod=Ref("BackupRetentionDays"),
-            CopyTagsToSnapshot=True,
-            DeletionProtection=Ref("DeletionProtection"),
-            EnableCloudwatchLogsExports=["postgresql"],
-        )
-    )
-    stack.add_output(
-        Output("DatabaseEndpoint", Value=GetAtt(database, "Endpoint.Address"), Description="Host of the database")
-    )
-    stack.add_output(
-        Output("DatabasePort", Value=GetAtt(database, "Endpoint.Port"), Description="Port of the database")
-    )
-    stack.add_output(Output("DatabaseName", Value=Ref(database), Description="Identifier of the database instance"))
-    stack.add_output(
-        Output("DatabaseSecretArn", Value=GetAtt(secret, "Id"), Description="ARN of the database's secret")
-    )
-    return database, secret
 
 
-def _add_loader(stack: Template, database: rds.DBInstance, secret: secretsmanager.Secret) -> awslambda.Function:
-    dead_letters = stack.add_resource(
-        sqs.Queue(
-            "LoaderDeadLetters",
-            UpdateReplacePolicy="Retain",
-            DeletionPolicy="Delete",
-            MessageRetentionPeriod=FOURTEEN_DAYS,
-            SqsManagedSseEnabled=True,
+def connection(database: rds.DBInstance) -> dict[str, Value]:
+    """Where the database is, for the environment of a function."""
+    return {
+        "DATABASE_HOST": GetAtt(database, "Endpoint.Address"),
+        "DATABASE_PORT": GetAtt(database, "Endpoint.Port"),
+        "DATABASE_NAME": DATABASE_NAME,
+    }
+
+
+def migrations_fingerprint() -> str:
+    """Changes with every migration, so that CloudFormation calls the migrator again."""
+    digest = hashlib.sha256()
+    for path in sorted(MIGRATIONS.glob("*.sql")):
+        digest.update(f"{path.name}\n{path.read_text(encoding='utf-8')}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _add_schema(stack: Template, database: rds.DBInstance, key: kms.Key, groups: list[Any]) -> str:
+    """The migrator, and the database's schema as a resource that it makes; returns that resource's name."""
+    migrator = add_function(
+        stack,
+        Function(
+            name="Migrator",
+            description="Brings the database's schema to that of the code",
+            handler=f"{HANDLERS}.migrator.handler",
+            timeout=LONGEST,
+            memory=256,
+            environment={**connection(database), "DATABASE_SECRET": secret_arn(database)},
+            allow=[
+                Statement(["secretsmanager:GetSecretValue"], [secret_arn(database)]),
+                _may_use(key, ["kms:Decrypt"], "secretsmanager"),
+            ],
+            security_groups=groups,
+        ),
+    )
+    schema = stack.add_resource(
+        Schema(
+            "Schema",
+            ServiceToken=GetAtt(migrator, "Arn"),
+            ServiceTimeout=LONGEST + 60,
+            Migrations=migrations_fingerprint(),
         )
     )
+    return str(schema.title)
+
+
+def _add_probe(stack: Template, database: rds.DBInstance, schema: str, groups: list[Any]) -> None:
+    probe = add_function(
+        stack,
+        Function(
+            name="Probe",
+            description="Looks with the reader's eyes, to validate a deployment",
+            handler=f"{HANDLERS}.probe.handler",
+            timeout=60,
+            memory=256,
+            environment={**connection(database), "DATABASE_USER": "reader"},
+            allow=[may_connect(database, "reader")],
+            security_groups=groups,
+        ),
+    )
+    probe.DependsOn = [schema]
+
+
+def _add_loading(stack: Template, database: rds.DBInstance, key: kms.Key, schema: str, groups: list[Any]) -> None:
+    """The loader as function and as container, what tells them of a file, and what keeps the word of a failure."""
+    dead_letters = _add_dead_letters(stack)
+    loads = [
+        Statement(["s3:GetObjectVersion"], [Sub(f"{BUCKET_ARN}/{INCOMING}*")]),
+        Statement(["s3:AbortMultipartUpload", "s3:PutObject"], [Sub(f"{BUCKET_ARN}/{QUARANTINE}*")]),
+        _may_use(key, ["kms:Decrypt", "kms:GenerateDataKey"], "s3"),
+        may_connect(database, "loader"),
+    ]
+    task_role, start_role = add_task_roles(stack, loads)
+    environment = {
+        **connection(database),
+        "DATABASE_USER": "loader",
+        "MAX_REJECTED_SHARE": Ref("MaxRejectedShare"),
+    }
     loader = add_function(
         stack,
         Function(
             name="Loader",
             description="Copies each arriving CSV file into its table",
-            handler="deploy.data_pipeline.handlers.loader.handler",
-            timeout=300,
-            memory=512,
-            environment={
-                "DATABASE_HOST": GetAtt(database, "Endpoint.Address"),
-                "DATABASE_PORT": GetAtt(database, "Endpoint.Port"),
-                "DATABASE_NAME": DATABASE_NAME,
-                "DATABASE_SECRET": GetAtt(secret, "Id"),
-                "DATABASE_TLS": Ref("DatabaseTls"),
-            },
+            handler=f"{HANDLERS}.loader.handler",
+            timeout=LONGEST,
+            memory=1769,  # the size from which on a function has a whole processor
+            environment={**environment, **task_environment([Ref("EndpointClientsSecurityGroupId"), *groups])},
             allow=[
-                Statement(["s3:GetObjectVersion"], [Sub(f"{BUCKET_ARN}/*")]),
-                Statement(["secretsmanager:GetSecretValue"], [GetAtt(secret, "Id")]),
+                *loads,
                 Statement(["sqs:SendMessage"], [GetAtt(dead_letters, "Arn")]),
+                *may_start_task(task_role, start_role),
             ],
             reserved_concurrency=Ref("LoaderConcurrency"),
+            security_groups=groups,
         ),
     )
+    loader.DependsOn = [schema]
+    # What Lambda sets by itself, and boto3 and the metrics ask for.
+    as_in_lambda = {"AWS_DEFAULT_REGION": Ref("AWS::Region"), "AWS_LAMBDA_FUNCTION_NAME": Ref(loader)}
+    add_task(stack, {**environment, **as_in_lambda}, task_role, start_role, dead_letters)
     stack.add_resource(
         awslambda.EventInvokeConfig(
             "LoaderRetries",
@@ -191,13 +203,6 @@ def _add_loader(stack: Template, database: rds.DBInstance, secret: secretsmanage
             ),
         )
     )
-    stack.add_output(
-        Output("LoaderDeadLettersUrl", Value=Ref(dead_letters), Description="URL of the queue of failed loads")
-    )
-    return loader
-
-
-def _add_bucket(stack: Template, loader: awslambda.Function) -> None:
     permission = stack.add_resource(
         awslambda.Permission(
             "IncomingPermission",
@@ -208,43 +213,33 @@ def _add_bucket(stack: Template, loader: awslambda.Function) -> None:
             SourceArn=Sub(BUCKET_ARN),
         )
     )
-    bucket = stack.add_resource(
-        s3.Bucket(
-            "Incoming",
-            DependsOn=[permission.title],
+    own = If(HAS_TASK, GetAtt(task_role, "Arn"), GetAtt("LoaderRole", "Arn"))
+    add_bucket(stack, key, GetAtt(loader, "Arn"), str(permission.title), own)
+
+
+def _add_dead_letters(stack: Template) -> sqs.Queue:
+    """Where the word of failed loads is kept: the function's role writes to it, and the rule on failed tasks."""
+    queue = stack.add_resource(
+        sqs.Queue(
+            "LoaderDeadLetters",
             UpdateReplacePolicy="Retain",
-            DeletionPolicy="Delete",  # refused by S3 while there is a file in it
-            BucketName=Sub(BUCKET_NAME),
-            VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
-            BucketEncryption=s3.BucketEncryption(
-                ServerSideEncryptionConfiguration=[
-                    s3.ServerSideEncryptionRule(
-                        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms"),
-                        BucketKeyEnabled=True,
-                    )
-                ]
-            ),
-            OwnershipControls=s3.OwnershipControls(
-                Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
-            ),
-            PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
-                BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
-            ),
-            NotificationConfiguration=s3.NotificationConfiguration(
-                LambdaConfigurations=[
-                    s3.LambdaConfigurations(
-                        Event="s3:ObjectCreated:*",
-                        Function=GetAtt(loader, "Arn"),
-                        Filter=s3.Filter(S3Key=s3.S3Key(Rules=[s3.Rules(Name="suffix", Value=".csv")])),
-                    )
-                ]
-            ),
+            DeletionPolicy="Delete",
+            MessageRetentionPeriod=FOURTEEN_DAYS,
+            SqsManagedSseEnabled=True,
         )
     )
+    tells = {
+        "Sid": "FailedTasks",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": ["sqs:SendMessage"],
+        "Resource": GetAtt(queue, "Arn"),
+        "Condition": {"ArnEquals": {"aws:SourceArn": GetAtt("LoaderTaskFailed", "Arn")}},
+    }
     stack.add_resource(
-        s3.BucketPolicy(
-            "IncomingPolicy",
-            Bucket=Ref(bucket),
+        sqs.QueuePolicy(
+            "LoaderDeadLettersPolicy",
+            Queues=[Ref(queue)],
             PolicyDocument={
                 "Version": "2012-10-17",
                 "Statement": [
@@ -252,12 +247,20 @@ def _add_bucket(stack: Template, loader: awslambda.Function) -> None:
                         "Sid": "DenyPlainHttp",
                         "Effect": "Deny",
                         "Principal": "*",
-                        "Action": "s3:*",
-                        "Resource": [GetAtt(bucket, "Arn"), Sub("${Incoming.Arn}/*")],
+                        "Action": "sqs:*",
+                        "Resource": GetAtt(queue, "Arn"),
                         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    }
+                    },
+                    If(HAS_TASK, tells, NoValue),
                 ],
             },
         )
     )
-    stack.add_output(Output("IncomingName", Value=Ref(bucket), Description="Bucket that takes the CSV files"))
+    stack.add_output(Output("LoaderDeadLettersUrl", Value=Ref(queue), Description="URL of the queue of failed loads"))
+    return queue
+
+
+def _may_use(key: kms.Key, actions: list[str], service: str) -> Statement:
+    """Using the key by way of one service only."""
+    via = {"StringEquals": {"kms:ViaService": Sub(f"{service}.${{AWS::Region}}.amazonaws.com")}}
+    return Statement(actions, [GetAtt(key, "Arn")], via)

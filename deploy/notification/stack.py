@@ -1,31 +1,23 @@
-"""The notification system as CloudFormation: schedule, queue, three functions, three tables, one API."""
+"""The notification system as CloudFormation: schedule, queues, three functions, four tables; the API is in api.py."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Sequence
 from typing import Any
 
-from troposphere import (
-    GetAtt,
-    Output,
-    Parameter,
-    Ref,
-    Sub,
-    Template,
-    apigateway,
-    awslambda,
-    dynamodb,
-    events,
-    sqs,
-)
+from troposphere import GetAtt, Output, Parameter, Ref, Sub, Template, awslambda, dynamodb, events, sqs
 
 from deploy.functions import Function, Statement, add_code_parameters, add_function
 
+from .api import add_api, add_api_parameters, user_sessions
+
 HANDLERS = "deploy.notification.handlers"
-STAGE = "live"
 MAX_RECEIVES = 3
-FOURTEEN_DAYS = 14 * 24 * 3600  # the longest a queue keeps a message
+CONCURRENCY = (
+    10  # notifications written at once: at eight threads each, what a new on-demand table takes without throttling
+)
+FOUR_DAYS, FOURTEEN_DAYS = 4 * 24 * 3600, 14 * 24 * 3600  # fourteen is the longest a queue keeps a message
+START_WITHIN = 3600  # seconds: what starts later than this has to be looked at by a person anyway
 
 # Function name -> further Python distributions its package needs beside the handlers.
 PACKAGES: dict[str, tuple[str, ...]] = {"FindDailyNotifications": (), "GetNotifications": (), "MessageGenerator": ()}
@@ -37,54 +29,56 @@ def template() -> Template:
     stack.set_version()
     add_code_parameters(stack)
     _add_parameters(stack)
+    add_api_parameters(stack)
     definitions = _add_table(stack, "Definitions", "day", "notification")
     subscriptions = _add_table(stack, "Subscriptions", "topic", "user")
     notifications = _add_table(stack, "Notifications", "user", "day_notification", ttl="expires_at")
-    queue = _add_queues(stack)
-    _add_finder(stack, definitions, queue)
-    _add_generator(stack, queue, definitions, subscriptions, notifications)
-    _add_api(stack, _add_reader(stack, notifications))
+    runs = _add_table(stack, "Runs", "day", "item", ttl="expires_at")
+    queue = _add_message_queues(stack)
+    finder = _add_finder(stack, definitions, runs, queue)
+    _add_rules(stack, finder, _add_event_dead_letters(stack, finder))
+    _add_generator(stack, queue, definitions, subscriptions, notifications, runs)
+    add_api(stack, _add_reader(stack, notifications))
     return stack
 
 
 def _add_parameters(stack: Template) -> None:
-    stack.add_parameter(
+    for parameter in (
         Parameter(
             "DailySchedule",
             Type="String",
-            Default="cron(0 5 * * ? *)",
+            Default="cron(30 4 * * ? *)",
             Description="When the day's notifications are generated (EventBridge expression, UTC)",
-        )
-    )
-    stack.add_parameter(
+        ),
+        Parameter(
+            "ReadableBy",
+            Type="String",
+            Default="06:30",
+            AllowedPattern="([01][0-9]|2[0-3]):[0-5][0-9]",
+            Description="Time of the day (UTC) by which users are to be able to read the day's notifications",
+        ),
         Parameter(
             "DeletionProtection",
             Type="String",
             Default="true",
             AllowedValues=["true", "false"],
             Description="Whether the tables refuse to be deleted",
-        )
-    )
-    stack.add_parameter(
+        ),
         Parameter(
             "NotificationRetentionDays",
             Type="Number",
             Default=90,
             MinValue=1,
             Description="Days a user can read a notification, counted from its day",
-        )
-    )
-    stack.add_parameter(
+        ),
         Parameter(
             "GenerateTimeoutSeconds",
             Type="Number",
             Default=60,
             MinValue=1,
             MaxValue=900,
-            Description="Timeout of MessageGenerator",
-        )
-    )
-    stack.add_parameter(
+            Description="Timeout of MessageGenerator; what does not fit goes on in a further message",
+        ),
         Parameter(
             "GenerateVisibilitySeconds",
             Type="Number",
@@ -92,8 +86,9 @@ def _add_parameters(stack: Template) -> None:
             MinValue=6,
             MaxValue=43200,
             Description="How long the queue hides a message that is worked on: at least six times GenerateTimeoutSeconds",
-        )
-    )
+        ),
+    ):
+        stack.add_parameter(parameter)
 
 
 def _add_table(stack: Template, name: str, partition_key: str, sort_key: str, ttl: str | None = None) -> dynamodb.Table:
@@ -123,75 +118,163 @@ def _add_table(stack: Template, name: str, partition_key: str, sort_key: str, tt
     return table
 
 
-def _add_queues(stack: Template) -> sqs.Queue:
-    dead_letters = stack.add_resource(
-        sqs.Queue(
-            "GenerateMessageDeadLetters",
-            UpdateReplacePolicy="Retain",
-            DeletionPolicy="Delete",
-            MessageRetentionPeriod=FOURTEEN_DAYS,
-            SqsManagedSseEnabled=True,
-        )
+def _add_message_queues(stack: Template) -> sqs.Queue:
+    # The dead-letter queue has to name its source, which names it: a name of our own breaks the circle.
+    name = "${AWS::StackName}-GenerateMessage"
+    source = Sub(f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
+    dead_letters = _add_queue(
+        stack,
+        "GenerateMessageDeadLetters",
+        "URL of the queue of failed messages",
+        MessageRetentionPeriod=FOURTEEN_DAYS,
+        RedriveAllowPolicy={"redrivePermission": "byQueue", "sourceQueueArns": [source]},
     )
-    queue = stack.add_resource(
-        sqs.Queue(
-            "GenerateMessage",
-            UpdateReplacePolicy="Retain",
-            DeletionPolicy="Delete",
-            MessageRetentionPeriod=4 * 24 * 3600,
-            VisibilityTimeout=Ref("GenerateVisibilitySeconds"),
-            RedrivePolicy=sqs.RedrivePolicy(
-                deadLetterTargetArn=GetAtt(dead_letters, "Arn"), maxReceiveCount=MAX_RECEIVES
-            ),
-            SqsManagedSseEnabled=True,
-        )
+    queue = _add_queue(
+        stack,
+        "GenerateMessage",
+        "URL of the queue of due notifications",
+        QueueName=Sub(name),
+        MessageRetentionPeriod=FOUR_DAYS,
+        VisibilityTimeout=Ref("GenerateVisibilitySeconds"),
+        RedriveAllowPolicy={"redrivePermission": "denyAll"},
+        RedrivePolicy=sqs.RedrivePolicy(deadLetterTargetArn=GetAtt(dead_letters, "Arn"), maxReceiveCount=MAX_RECEIVES),
     )
-    stack.add_output(
-        Output("GenerateMessageUrl", Value=Ref(queue), Description="URL of the queue of due notifications")
-    )
-    stack.add_output(
-        Output(
-            "GenerateMessageDeadLettersUrl", Value=Ref(dead_letters), Description="URL of the queue of failed messages"
-        )
-    )
+    for each in (dead_letters, queue):
+        _add_queue_policy(stack, each)
     return queue
 
 
-def _add_finder(stack: Template, definitions: dynamodb.Table, queue: sqs.Queue) -> None:
-    finder = add_function(
+def _add_queue(stack: Template, name: str, description: str, **properties: Any) -> sqs.Queue:
+    queue = stack.add_resource(
+        sqs.Queue(name, UpdateReplacePolicy="Retain", DeletionPolicy="Delete", SqsManagedSseEnabled=True, **properties)
+    )
+    stack.add_output(Output(f"{name}Url", Value=Ref(queue), Description=description))
+    return queue
+
+
+def _add_queue_policy(stack: Template, queue: sqs.Queue, allow: Sequence[dict[str, Any]] = ()) -> None:
+    """Nobody may use the queue without TLS; ``allow`` is for AWS services, as our own roles say themselves what they may."""
+    tls_only = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": GetAtt(queue, "Arn"),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    stack.add_resource(
+        sqs.QueuePolicy(
+            f"{queue.title}Policy",
+            Queues=[Ref(queue)],
+            PolicyDocument={"Version": "2012-10-17", "Statement": [*allow, tls_only]},
+        )
+    )
+
+
+def _add_finder(
+    stack: Template, definitions: dynamodb.Table, runs: dynamodb.Table, queue: sqs.Queue
+) -> awslambda.Function:
+    return add_function(
         stack,
         Function(
             name="FindDailyNotifications",
             description="Queues one message per notification due today",
             handler=f"{HANDLERS}.find_daily_notifications.handler",
-            timeout=60,
-            memory=256,
-            environment={"DEFINITIONS_TABLE": Ref(definitions), "QUEUE_URL": Ref(queue)},
+            timeout=300,
+            memory=512,
+            environment={
+                "DEFINITIONS_TABLE": Ref(definitions),
+                "RUNS_TABLE": Ref(runs),
+                "QUEUE_URL": Ref(queue),
+                "RETENTION_DAYS": Ref("NotificationRetentionDays"),
+            },
             allow=[
                 Statement(["dynamodb:Query"], [GetAtt(definitions, "Arn")]),
-                Statement(["sqs:SendMessage"], [GetAtt(queue, "Arn")]),
+                Statement(["dynamodb:GetItem", "dynamodb:UpdateItem"], [GetAtt(runs, "Arn")]),
+                Statement(
+                    ["sqs:SendMessage"], [GetAtt(queue, "Arn"), GetAtt("FindDailyNotificationsDeadLetters", "Arn")]
+                ),
             ],
         ),
     )
-    rule = stack.add_resource(
+
+
+def _add_event_dead_letters(stack: Template, finder: awslambda.Function) -> sqs.Queue:
+    """Where an event goes that did not reach the finder, or that it failed at three times."""
+    dead_letters = _add_queue(
+        stack,
+        "FindDailyNotificationsDeadLetters",
+        "URL of the queue of events that started no run",
+        MessageRetentionPeriod=FOURTEEN_DAYS,
+        RedriveAllowPolicy={"redrivePermission": "denyAll"},
+    )
+    from_rule = {
+        "Sid": "DailyRule",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": GetAtt(dead_letters, "Arn"),
+        "Condition": {"ArnEquals": {"aws:SourceArn": GetAtt("DailyRule", "Arn")}},
+    }
+    _add_queue_policy(stack, dead_letters, [from_rule])
+    stack.add_resource(
+        awslambda.EventInvokeConfig(
+            "FindDailyNotificationsInvocations",
+            FunctionName=Ref(finder),
+            Qualifier="$LATEST",
+            MaximumRetryAttempts=2,
+            MaximumEventAgeInSeconds=START_WITHIN,
+            DestinationConfig=awslambda.DestinationConfig(
+                OnFailure=awslambda.OnFailure(Destination=GetAtt(dead_letters, "Arn"))
+            ),
+        )
+    )
+    return dead_letters
+
+
+def _add_rules(stack: Template, finder: awslambda.Function, dead_letters: sqs.Queue) -> None:
+    daily = stack.add_resource(
         events.Rule(
             "DailyRule",
             Description="Starts FindDailyNotifications once a day",
             ScheduleExpression=Ref("DailySchedule"),
             State="ENABLED",
+            Targets=[
+                events.Target(
+                    Id="FindDailyNotifications",
+                    Arn=GetAtt(finder, "Arn"),
+                    DeadLetterConfig=events.DeadLetterConfig(Arn=GetAtt(dead_letters, "Arn")),
+                    RetryPolicy=events.RetryPolicy(MaximumEventAgeInSeconds=START_WITHIN, MaximumRetryAttempts=60),
+                )
+            ],
+        )
+    )
+    validation = stack.add_resource(
+        events.Rule(
+            "ValidationRule",
+            Description="Queues one synthetic notification, on the event of whoever validates a deployment",
+            EventPattern={
+                "source": ["tocsin.validation"],
+                "detail-type": ["Synthetic notification"],
+                "detail": {"stack": [Ref("AWS::StackName")]},
+            },
+            State="ENABLED",
+            # No dead-letter queue: whoever sent the event waits for what comes of it and reports what does not come.
             Targets=[events.Target(Id="FindDailyNotifications", Arn=GetAtt(finder, "Arn"))],
         )
     )
-    stack.add_resource(
-        awslambda.Permission(
-            "DailyRulePermission",
-            Action="lambda:InvokeFunction",
-            FunctionName=Ref(finder),
-            Principal="events.amazonaws.com",
-            SourceArn=GetAtt(rule, "Arn"),
+    for rule in (daily, validation):
+        stack.add_resource(
+            awslambda.Permission(
+                f"{rule.title}Permission",
+                Action="lambda:InvokeFunction",
+                FunctionName=Ref(finder),
+                Principal="events.amazonaws.com",
+                SourceArn=GetAtt(rule, "Arn"),
+            )
         )
-    )
-    stack.add_output(Output("DailyRuleName", Value=Ref(rule), Description="Name of the daily rule"))
+    stack.add_output(Output("DailyRuleName", Value=Ref(daily), Description="Name of the daily rule"))
+    stack.add_output(Output("ValidationRuleName", Value=Ref(validation), Description="Name of the validation's rule"))
 
 
 def _add_generator(
@@ -200,6 +283,7 @@ def _add_generator(
     definitions: dynamodb.Table,
     subscriptions: dynamodb.Table,
     notifications: dynamodb.Table,
+    runs: dynamodb.Table,
 ) -> None:
     generator = add_function(
         stack,
@@ -208,24 +292,30 @@ def _add_generator(
             description="Writes one record per receiving user for each message",
             handler=f"{HANDLERS}.message_generator.handler",
             timeout=Ref("GenerateTimeoutSeconds"),
-            memory=512,
+            memory=1024,  # the processor comes with the memory, and making a million requests takes some
             environment={
                 "DEFINITIONS_TABLE": Ref(definitions),
                 "SUBSCRIPTIONS_TABLE": Ref(subscriptions),
                 "NOTIFICATIONS_TABLE": Ref(notifications),
+                "RUNS_TABLE": Ref(runs),
+                "QUEUE_URL": Ref(queue),
+                "READABLE_BY": Ref("ReadableBy"),
                 "RETENTION_DAYS": Ref("NotificationRetentionDays"),
             },
             allow=[
                 Statement(["dynamodb:GetItem"], [GetAtt(definitions, "Arn")]),
                 Statement(["dynamodb:Query"], [GetAtt(subscriptions, "Arn")]),
                 Statement(["dynamodb:BatchWriteItem"], [GetAtt(notifications, "Arn")]),
+                Statement(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [GetAtt(runs, "Arn")]),
                 Statement(
-                    ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [GetAtt(queue, "Arn")]
+                    ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"],
+                    [GetAtt(queue, "Arn")],
                 ),
             ],
+            recursive_loop=True,  # a topic with many subscribers goes on in a message to its own queue
         ),
     )
-    stack.add_resource(
+    mapping = stack.add_resource(
         awslambda.EventSourceMapping(
             "GenerateMessageMapping",
             EventSourceArn=GetAtt(queue, "Arn"),
@@ -234,6 +324,8 @@ def _add_generator(
             FunctionResponseTypes=["ReportBatchItemFailures"],
         )
     )
+    # troposphere has two classes ScalingConfig, of which the one for something else hides the one that is meant here.
+    mapping.properties["ScalingConfig"] = {"MaximumConcurrency": CONCURRENCY}
 
 
 def _add_reader(stack: Template, notifications: dynamodb.Table) -> awslambda.Function:
@@ -243,87 +335,13 @@ def _add_reader(stack: Template, notifications: dynamodb.Table) -> awslambda.Fun
             name="GetNotifications",
             description="Reads the notifications of one user, newest first",
             handler=f"{HANDLERS}.get_notifications.handler",
-            timeout=20,  # a caller waits; API Gateway itself gives up after 29 s
+            timeout=20,  # a caller waits; the API itself gives up a little later
             memory=512,
-            environment={"NOTIFICATIONS_TABLE": Ref(notifications)},
+            environment={
+                "NOTIFICATIONS_TABLE": Ref(notifications),
+                "API_AUTHORIZATION": Ref("ApiAuthorization"),
+                "USER_SESSIONS": user_sessions(),
+            },
             allow=[Statement(["dynamodb:Query"], [GetAtt(notifications, "Arn")])],
         ),
     )
-
-
-def _add_api(stack: Template, reader: awslambda.Function) -> None:
-    api = stack.add_resource(
-        apigateway.RestApi(
-            "NotificationsApi",
-            Name=Sub("${AWS::StackName}"),
-            Description="The notifications of a user",
-            EndpointConfiguration=apigateway.EndpointConfiguration(Types=["REGIONAL"]),
-        )
-    )
-    parent: Any = GetAtt(api, "RootResourceId")
-    for title, part in (("UsersResource", "users"), ("UserResource", "{user}"), ("ListResource", "notifications")):
-        resource = stack.add_resource(apigateway.Resource(title, RestApiId=Ref(api), ParentId=parent, PathPart=part))
-        parent = Ref(resource)
-    method = stack.add_resource(
-        apigateway.Method(
-            "ListMethod",
-            RestApiId=Ref(api),
-            ResourceId=parent,
-            HttpMethod="GET",
-            AuthorizationType="AWS_IAM",
-            Integration=apigateway.Integration(
-                Type="AWS_PROXY",
-                IntegrationHttpMethod="POST",
-                Uri=Sub(
-                    "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"
-                    "${GetNotifications.Arn}/invocations"
-                ),
-            ),
-        )
-    )
-    stack.add_resource(
-        awslambda.Permission(
-            "NotificationsApiPermission",
-            Action="lambda:InvokeFunction",
-            FunctionName=Ref(reader),
-            Principal="apigateway.amazonaws.com",
-            SourceArn=Sub(
-                "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:"
-                "${NotificationsApi}/*/GET/users/*/notifications"
-            ),
-        )
-    )
-    deployment = stack.add_resource(
-        apigateway.Deployment(
-            # A deployment is a snapshot: only a new logical id takes a changed method to the stage.
-            f"NotificationsApiDeployment{_fingerprint(method)}",
-            RestApiId=Ref(api),
-            DependsOn=[method.title],
-        )
-    )
-    stack.add_resource(
-        apigateway.Stage(
-            "NotificationsApiStage",
-            RestApiId=Ref(api),
-            DeploymentId=Ref(deployment),
-            StageName=STAGE,
-            MethodSettings=[
-                apigateway.MethodSetting(
-                    HttpMethod="*", ResourcePath="/*", ThrottlingRateLimit=50, ThrottlingBurstLimit=100
-                )
-            ],
-        )
-    )
-    stack.add_output(
-        Output(
-            "ApiUrl",
-            Value=Sub(f"https://${{NotificationsApi}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}"),
-            Description="GET {ApiUrl}/users/{user}/notifications, signed with AWS credentials",
-        )
-    )
-    stack.add_output(Output("ApiId", Value=Ref(api), Description="Id of the API"))
-
-
-def _fingerprint(method: apigateway.Method) -> str:
-    text = json.dumps(method.to_dict(), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -10,7 +10,16 @@ from contextlib import ExitStack
 
 from deploy.run.oncall import oncall
 from deploy.run.stage import ROOT, describe_environment, in_environment, set_up_alarms, set_up_systems
-from deploy.run.story import USERS, Scene, a_days_work, a_poisoned_message, alarm_states, the_reader_fails
+from deploy.run.story import (
+    USERS,
+    Scene,
+    a_days_work,
+    a_poisoned_message,
+    alarm_states,
+    good_service,
+    the_reader_fails,
+    validated,
+)
 from deploy.run.timeline import lines
 from deploy.run.traffic import Traffic
 from tocsin.cloud.embedded import EmbeddedAws, embedded
@@ -59,13 +68,16 @@ def run(*, keep: bool) -> None:
     say = progress.say
     with ExitStack() as up:
         pager = up.enter_context(oncall())
-        aws = up.enter_context(embedded(clock_factor=CLOCK_FACTOR))
+        aws = up.enter_context(embedded(clock_factor=CLOCK_FACTOR, iam=True))
         pager.certificates_from = aws.endpoint
-        say(f"embedded AWS is up at {aws.endpoint}; its clock runs {CLOCK_FACTOR} times as fast: a second is a minute")
+        say(
+            f"embedded AWS is up at {aws.tls_endpoint}; its clock runs {CLOCK_FACTOR} times as fast: a second is a minute"
+        )
         up.enter_context(in_environment(aws.boto3_environment()))
         environment = describe_environment(aws, pager)
         stage = set_up_systems(aws, environment)
-        say(f"reference systems deployed from deploy/: {', '.join(sorted(stage.outputs))}")
+        environment = stage.environment
+        say(f"network and reference systems deployed from deploy/: {', '.join(sorted(stage.environment.systems))}")
 
         project = find_project(ROOT)
         systems = load_systems(project.root, project.systems)
@@ -77,7 +89,7 @@ def run(*, keep: bool) -> None:
             f"templates read, {alarms} alarms planned; {len(files)} files generated, "
             f"{len(written.written) or 'none'} of them differed from what is committed"
         )
-        outcomes = set_up_alarms(environment)
+        outcomes = set_up_alarms(stage)
         say(f"deployed by change sets: {', '.join(outcome.stack for outcome in outcomes)}")
 
         (slo,) = (slo for system in systems for slo in system.slos if slo.name == "api-availability")
@@ -85,6 +97,8 @@ def run(*, keep: bool) -> None:
         a_days_work(scene)
         with Traffic(stage, USERS) as traffic:
             say("users read their notifications; waiting for 20 minutes of good service")
+            good_service(scene, traffic)
+            validated(scene)
             faults = [the_reader_fails(scene, traffic), a_poisoned_message(scene)]
         states = alarm_states(scene)
         say(f"alarms now: {', '.join(f'{count} {state.value}' for state, count in states.items() if count)}")

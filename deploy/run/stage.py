@@ -1,14 +1,18 @@
-"""The stage of the run: the embedded AWS with both reference systems and their alarms, and clients to use them."""
+"""The stage of the run: the embedded AWS with both reference systems and their alarms, and clients to use them.
+
+Everything that is otherwise here than in AWS is in `_SYSTEMS` and `describe_environment`: smaller times, because queues
+keep real time however fast the clock runs; pages over HTTP, because they do not leave this machine; and two addresses
+of the same AWS, with TLS for everybody and without it for the check that must be refused there.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -18,32 +22,36 @@ from typing import Any
 import boto3
 import pg8000.exceptions
 import pg8000.native
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 
 from deploy.run.oncall import OnCall
-from deploy.systems import deploy_systems
+from deploy.systems import bootstrap, deploy_systems
+from deploy.validate.web import get, signature
 from tocsin.cloud.committed import Committed
 from tocsin.cloud.deploy import StackOutcome, deploy
 from tocsin.cloud.embedded import EmbeddedAws
-from tocsin.cloud.environments import Environment, SystemStacks
+from tocsin.cloud.environments import Environment, OtherStack, SystemStacks
 from tocsin.errors import CloudError
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "laptop"
-BUCKET = "laptop-artifacts"
+ACCOUNT = "000000000000"
+ISSUER, REPOSITORY = "https://token.actions.githubusercontent.com", "example/notifications"
 
-# Smaller than in any real environment, because queues keep real time however fast the clock runs: a message
-# that fails is seen again after six seconds, and dead-lettered after the third time.
 _SYSTEMS = {
-    "notification": {"GenerateTimeoutSeconds": "1", "GenerateVisibilitySeconds": "6", "DeletionProtection": "false"},
-    "data_pipeline": {"DeletionProtection": "false", "DatabaseTls": "off"},
+    # A message that fails is seen again after six seconds, and dead-lettered after the third time.
+    "notification": {
+        "GenerateTimeoutSeconds": "1",
+        "GenerateVisibilitySeconds": "6",
+        "DeletionProtection": "false",
+        "ReadableBy": "23:59",  # the day's run is started whenever somebody runs this, and is not late for that
+    },
+    "data_pipeline": {"DeletionProtection": "false"},
 }
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything that is up.  ``outputs`` are those of the watched stacks, by system."""
+    """Everything that is up.  ``outputs`` are those of the watched stacks by system, and those of ``delivery``."""
 
     aws: EmbeddedAws
     environment: Environment
@@ -51,7 +59,7 @@ class Stage:
 
     def client(self, service: str) -> Any:
         """A boto3 client of the embedded AWS."""
-        return self._clients.setdefault(service, self._session.client(service, endpoint_url=self.aws.endpoint))
+        return self._clients.setdefault(service, self._session.client(service, endpoint_url=self.aws.tls_endpoint))
 
     @cached_property
     def _clients(self) -> dict[str, Any]:
@@ -81,29 +89,38 @@ class Stage:
             raise CloudError("the daily rule has no target")
 
     def read_notifications(self, user: str) -> tuple[int, list[Any]]:
-        """GET a user's notifications through the API, signed: the status, and what came back."""
+        """GET a user's notifications through the API, signed as that user: the status, and what came back."""
         url = self.api_url.format(user=user)
-        request = AWSRequest("GET", url)
-        SigV4Auth(self._session.get_credentials(), "execute-api", self.aws.region).add_auth(request)
-        signed = urllib.request.Request(url, headers=dict(request.headers))  # noqa: S310 (our own endpoint)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(signed, timeout=30) as answer:
-                return answer.status, json.load(answer)["notifications"]
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, []
+        answer = get(url, signature(url, self._credentials(user), self.aws.region))
+        return answer.status, answer.content["notifications"] if answer.status == 200 else []
+
+    def _credentials(self, user: str) -> Mapping[str, str]:
+        """What the team's identity layer hands out to a user; good for an hour."""
+        if user not in self._users:
+            role = self.outputs["notification"]["UserRoleArn"]
+            self._users[user] = self.client("sts").assume_role(RoleArn=role, RoleSessionName=user)["Credentials"]
+        return self._users[user]
+
+    @cached_property
+    def _users(self) -> dict[str, Mapping[str, str]]:
+        return {}
+
+    @contextmanager
+    def as_delivery(self) -> Iterator[None]:
+        """The process environment of the delivery pipeline, which deploys and validates with a role of its own."""
+        with in_environment(delivery_credentials(self.aws, self.outputs["delivery"])):
+            yield
 
     @cached_property
     def api_url(self) -> str:
         """The address of a user's notifications; the embedded AWS serves APIs under a path of its own."""
         api = self.outputs["notification"]["ApiId"]
-        return f"{self.aws.endpoint}/_aws/execute-api/{api}/live/users/{{user}}/notifications"
+        return f"{self.aws.tls_endpoint}/_aws/execute-api/{api}/live/users/{{user}}/notifications"
 
     def load_file(self, prefix: str, name: str, content: bytes) -> None:
         """Put a CSV file into the pipeline's bucket."""
         self.client("s3").put_object(
-            Bucket=self.outputs["data_pipeline"]["IncomingName"], Key=f"{prefix}/{name}", Body=content
+            Bucket=self.outputs["data_pipeline"]["IncomingName"], Key=f"incoming/{prefix}/{name}", Body=content
         )
 
     def rows(self, table: str) -> int:
@@ -190,10 +207,12 @@ def describe_environment(aws: EmbeddedAws, pager: OnCall) -> Environment:
         name=NAME,
         path="the embedded AWS",
         region=aws.region,
-        artifacts_bucket=BUCKET,
-        endpoint_url=aws.endpoint,
+        account=ACCOUNT,
+        endpoint_url=aws.tls_endpoint,
+        plain_endpoint_url=aws.endpoint,
         routing_stack=f"{NAME}-routing",
         routing_parameters=MappingProxyType({"EndpointProtocol": "http", **endpoints}),
+        stacks={"delivery": OtherStack(f"{NAME}-delivery", {"GitHubRepository": REPOSITORY})},
         systems=MappingProxyType(
             {
                 name: SystemStacks(
@@ -207,15 +226,40 @@ def describe_environment(aws: EmbeddedAws, pager: OnCall) -> Environment:
     )
 
 
+def delivery_credentials(aws: EmbeddedAws, delivery: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables with credentials of the delivery role, got as a GitHub workflow gets them: for a token.
+
+    The embedded AWS compares the token's claims with the trust of the role; it does not verify the signature.
+    """
+    claims = {"iss": ISSUER, "aud": "sts.amazonaws.com", "sub": f"repo:{REPOSITORY}:environment:{NAME}"}
+    parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
+    token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+    session = _session(aws).client("sts", endpoint_url=aws.tls_endpoint)
+    credentials = session.assume_role_with_web_identity(
+        RoleArn=delivery["DeliveryRoleArn"], RoleSessionName="delivery", WebIdentityToken=token
+    )["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": credentials["SessionToken"],
+    }
+
+
 def set_up_systems(aws: EmbeddedAws, environment: Environment) -> Stage:
-    """Package the functions and deploy both reference systems.  Raises CloudError."""
-    _session(aws).client("s3", endpoint_url=aws.endpoint).create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region}
+    """What an administrator does once; then, as the delivery pipeline, network and reference systems.  Raises CloudError."""
+    delivery = bootstrap(environment).outputs
+    environment = replace(
+        environment,
+        artifacts_bucket=delivery["ArtifactsBucketName"],
+        execution_role=delivery["ExecutionRoleArn"],
     )
-    outcomes = deploy_systems(environment)
-    return Stage(aws, environment, {str(outcome.system): outcome.outputs for outcome in outcomes})
+    with in_environment(delivery_credentials(aws, delivery)):
+        outcomes = deploy_systems(environment)
+    outputs = {"delivery": delivery, **{one.system: one.outputs for one in outcomes if one.system is not None}}
+    return Stage(aws, environment, outputs)
 
 
-def set_up_alarms(environment: Environment) -> tuple[StackOutcome, ...]:
+def set_up_alarms(stage: Stage) -> tuple[StackOutcome, ...]:
     """Deploy the committed routing and alarms, as ``tocsin deploy`` does.  Raises CloudError."""
-    return deploy(environment, Committed(ROOT / "alarms", ROOT / "deploy" / "routing.yaml"))
+    with stage.as_delivery():
+        return deploy(stage.environment, Committed(ROOT / "alarms", ROOT / "deploy" / "routing.yaml"))

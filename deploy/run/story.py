@@ -12,6 +12,8 @@ from deploy.run.oncall import OnCall, Told
 from deploy.run.stage import NAME, Stage
 from deploy.run.timeline import Fault, Moment, expected_delay, spoken
 from deploy.run.traffic import Traffic
+from deploy.validate import validate
+from deploy.validate.wording import summary
 from tocsin.alarm import AlarmState, Metric, MetricQuery, MetricStat
 from tocsin.burn_rate import tiers
 from tocsin.cloud.environments import Environment
@@ -77,12 +79,27 @@ def a_days_work(scene: Scene) -> None:
     scene.say("a CSV put into the bucket; PostgreSQL holds its 3 rows")
 
 
+def good_service(scene: Scene, traffic: Traffic) -> None:
+    """Until the windows hold enough requests for the first ones, which waited for a function to start, not to count."""
+    started = scene.stage.aws.now() if traffic.started is None else traffic.started
+    until(lambda: scene.stage.aws.now() - started >= LEAD_IN, "the clock does not move")
+    scene.say(f"{traffic.requests} requests answered, {traffic.failures} failed")
+
+
+def validated(scene: Scene) -> None:
+    """What `make validate` checks between two environments.  Raises CloudError when a check fails."""
+    with scene.stage.as_delivery():
+        results = list(validate(scene.environment, patience=PATIENCE_SECONDS))
+    scene.say(summary(results))
+    for result in results:
+        if not result.passed:
+            raise CloudError(f"{result.check.name}: {result.found}")
+
+
 def the_reader_fails(scene: Scene, traffic: Traffic) -> Fault:
     """Users get errors; the page goes out; the fault is mended; the page closes."""
     stage, pager = scene.stage, scene.pager
     assert traffic.started is not None, "the traffic runs"
-    until(lambda: stage.aws.now() - traffic.started >= LEAD_IN, "the clock does not move")  # type: ignore[operator]
-    scene.say(f"{traffic.requests} requests answered, {traffic.failures} failed")
     broken = stage.aws.now()
     stage.break_reader()
     scene.say("GetNotifications points at a table that does not exist; users get errors")
@@ -103,7 +120,7 @@ def the_reader_fails(scene: Scene, traffic: Traffic) -> Fault:
         Moment(broken, "fault: a deployment points GetNotifications at a table that does not exist"),
         Moment(felt, "first user gets an error"),
         *(
-            [Moment(first + timedelta(minutes=1), f"first bad datapoint: 5XXError of the minute from {first:%H:%M}")]
+            [Moment(first + timedelta(minutes=1), f"first bad datapoint: 5xx of the minute from {first:%H:%M}")]
             if first
             else []
         ),
@@ -180,16 +197,11 @@ def _told(pager: OnCall, alarm: str, state: str, after: datetime, otherwise: str
 
 
 def _first_breach(scene: Scene, after: datetime) -> datetime | None:
-    metric = Metric("AWS/ApiGateway", "5XXError", (("ApiName", _api_name(scene)),))
+    metric = Metric("AWS/ApiGateway", "5xx", (("ApiId", scene.stage.outputs["notification"]["ApiId"]),))
     query = MetricQuery("errors", MetricStat(metric, "Sum", 60))
     start = after.replace(second=0, microsecond=0)
     points = read_metrics(scene.cloud, [query], start, scene.stage.aws.now() + timedelta(minutes=1))["errors"]
     return next((at for at, value in points if value > 0), None)
-
-
-def _api_name(scene: Scene) -> str:
-    api = scene.stage.outputs["notification"]["ApiId"]
-    return str(scene.stage.client("apigateway").get_rest_api(restApiId=api)["name"])
 
 
 def _window_alarms(scene: Scene, start: datetime, page: datetime) -> list[Moment]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from deploy.run.stage import Stage
 
@@ -53,5 +53,7 @@ class Traffic:
             self.requests += 1
             if status >= 500:
                 self.failures += 1
-                self.first_failure = self.first_failure or self.stage.aws.now()
+                if self.first_failure is None:
+                    took = timedelta(seconds=(time.monotonic() - begun) * self.stage.aws.clock_factor)
+                    self.first_failure = self.stage.aws.now() - took
             self._stop.wait(max(0.0, PAUSE_SECONDS - (time.monotonic() - begun)))

@@ -1,117 +1,175 @@
 """Loader: each CSV file that arrives in the bucket goes into PostgreSQL, streamed, once.
 
-Environment: DATABASE_HOST, DATABASE_PORT, DATABASE_NAME, DATABASE_SECRET (ARN of the secret with username and
-password), DATABASE_TLS (``require``, or ``off`` for a server on the same machine).
+Environment: what `database` and `handover` name; MAX_REJECTED_SHARE, the share of bad rows a file may have.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-import pg8000.native
-
-from deploy.clients import client
+from deploy.metrics import Measured, publish
 from deploy.structured_log import log
 
-from .contracts import TABLES, ContractError, table_for
-from .database import File, create_tables, load
+from . import handover, ledger
+from .contracts import INCOMING, TABLES
+from .database import Deadline, closing, connect_with_token, reason
+from .errors import EventError, OutOfTimeError
+from .files import File, Outcome
+from .load import collided, load
+from .store import S3Store
 
-CHUNK = 1 << 17  # bytes read from S3 and handed to COPY at a time
+NAMESPACE = "DataPipeline"
+RESERVE_SECONDS = 20.0  # of the function's time, for rolling back and handing over
+TRIES = 3  # when another file with the same keys comes in between
+
+connect = connect_with_token  # the one place where tests give another connection
+store = S3Store()
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Load every file of the event; the good ones even when others fail, then raise for the first that failed."""
+    """Load every file of the event; the good ones even when others fail, then raise for the first that failed.
+
+    A file that breaks its contract is rejected: that is an end, not a failure, and no second try would end otherwise.
+    """
+    if event.get("Event") == "s3:TestEvent":  # sent once, when the bucket's notification is set up
+        log("INFO", "test-event", {"bucket": event.get("Bucket")})
+        return {"files": 0, "loaded": 0, "rejected": 0, "handed_over": 0}
     files = files_of(event)
+    ended = {"loaded": 0, "rejected": 0, "handed_over": 0}
     failures: list[Exception] = []
-    loaded = 0
+
+    def deadline() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000 - RESERVE_SECONDS
+
     for file in files:
-        where = {"bucket": file.bucket, "key": file.key, "version": file.version, "request_id": context.aws_request_id}
+        where = {**named(file), "request_id": context.aws_request_id}
+        if not file.key.startswith(INCOMING):
+            log("WARN", "not-incoming", where)
+            continue
+        if file.key.endswith("/") and not file.size:  # what the console makes for a folder
+            log("INFO", "folder", where)
+            continue
         try:
-            rows = load_file(file)
+            end = load_or_hand_over(file, deadline, where)
         except Exception as error:  # the other files of the event have done nothing wrong
             log("ERROR", "load-failed", {**where, "error": type(error).__name__, "reason": reason(error)})
             failures.append(error)
         else:
-            event_name = "file-already-loaded" if rows is None else "file-loaded"
-            log("INFO", event_name, {**where, "rows": rows})
-            loaded += rows is not None
+            if end in ended:
+                ended[end] += 1
     if failures:
         raise failures[0]
-    return {"files": len(files), "loaded": loaded}
+    return {"files": len(files), **ended}
 
 
 def files_of(event: Mapping[str, Any]) -> Sequence[File]:
-    """The files an S3 event tells of.  Raises ContractError for an event of another shape."""
+    """The files an S3 event tells of.  Raises EventError for an event of another shape."""
     try:
         return [
             File(
                 bucket=record["s3"]["bucket"]["name"],
                 key=unquote_plus(record["s3"]["object"]["key"]),  # S3 encodes keys in events as in a form
                 version=record["s3"]["object"]["versionId"],
+                arrived=moment(record["eventTime"]),
+                size=record["s3"]["object"].get("size"),
             )
             for record in event["Records"]
         ]
-    except (KeyError, TypeError) as error:
-        raise ContractError(f"not an event of a versioned bucket: {error!r} is missing or of another type") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EventError(f"not an event of a versioned bucket: {error!r} is missing or of another type") from None
 
 
-def load_file(file: File) -> int | None:
-    """Load one file from the bucket; the number of rows, None if it was loaded before."""
-    table = table_for(file.key)
-    with closing(connect()) as connection:
-        create_tables(connection, TABLES)
-        return load(connection, table, file, chunks_of(file))
+def moment(text: str) -> datetime:
+    """A time as S3 and the task's environment write it (RFC 3339); without an offset it is UTC."""
+    when = datetime.fromisoformat(text)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def chunks_of(file: File) -> Iterator[bytes]:
-    """The object's bytes, asked for only when the first is wanted."""
-    answer = client("s3").get_object(Bucket=file.bucket, Key=file.key, VersionId=file.version)
-    chunks: Iterable[bytes] = answer["Body"].iter_chunks(CHUNK)
-    yield from chunks
+def load_or_hand_over(file: File, deadline: Deadline, where: Mapping[str, object]) -> str:
+    """Load the file here, or have the task do it: how it ended."""
+    if handover.is_possible() and not handover.fits(file, deadline()):
+        with closing(connect()) as connection:
+            ledger.require_schema(connection)
+            done = ledger.is_done(connection, file)
+        if done:
+            log("INFO", "file-already-done", where)
+            return "already done"
+        return hand_over(file, where)
+    try:
+        return load_here(file, deadline, where)
+    except OutOfTimeError:
+        if not handover.is_possible():
+            raise OutOfTimeError(
+                f"{file.key!r} does not fit the function's time limit, and no task is configured for such files"
+            ) from None
+        return hand_over(file, where)
 
 
-def connect() -> Any:
-    """A connection as the user of the secret, read anew each time so that a rotated password is found."""
-    secret = json.loads(
-        client("secretsmanager").get_secret_value(SecretId=os.environ["DATABASE_SECRET"])["SecretString"]
+def hand_over(file: File, where: Mapping[str, object]) -> str:
+    """Start the task for a file."""
+    log("INFO", "file-handed-over", {**where, "size": file.size, "task": handover.start_task(file)})
+    return "handed_over"
+
+
+def load_here(file: File, deadline: Deadline, where: Mapping[str, object]) -> str:
+    """Load the file, then say how it went in the log and in the metrics: only after the commit."""
+    share = float(os.environ["MAX_REJECTED_SHARE"])
+    for left in reversed(range(TRIES)):
+        with closing(connect()) as connection:
+            try:
+                outcome = load(connection, file, store, TABLES, deadline=deadline, max_rejected_share=share)
+                break
+            except Exception as error:
+                if not (left and collided(error)):
+                    raise
+    if outcome is None:
+        log("INFO", "file-already-done", where)
+        return "already done"
+    report(file, outcome, where)
+    return outcome.status
+
+
+def report(file: File, outcome: Outcome, where: Mapping[str, object]) -> None:
+    """One line for people and one of metrics."""
+    counts, now = outcome.counts, time.time()
+    loaded = outcome.status == "loaded"
+    seconds = round(now - file.arrived.timestamp(), 3)
+    bad = {"quarantine": file.quarantine_key} if counts.rejected or not loaded else {}
+    log(
+        "INFO" if loaded else "WARN",
+        f"file-{outcome.status}",
+        {
+            **where,
+            "table": outcome.table,
+            "rows_read": counts.read,
+            "rows_loaded": counts.loaded,
+            "rows_rejected": counts.rejected,
+            "rows_unchanged": counts.unchanged,
+            "encoding": outcome.encoding,
+            "delimiter": outcome.delimiter,
+            "reason": outcome.reason,
+            "seconds": seconds,
+            **bad,
+        },
     )
-    return pg8000.native.Connection(  # type: ignore[no-untyped-call]
-        secret["username"],
-        password=secret["password"],
-        host=os.environ["DATABASE_HOST"],
-        port=int(os.environ["DATABASE_PORT"]),
-        database=os.environ["DATABASE_NAME"],
-        ssl_context=tls_context(os.environ["DATABASE_TLS"]),
-        application_name="data-pipeline-loader",
+    fresh = [Measured("SecondsToQueryable", max(seconds, 0.0), "Seconds"), Measured("LastSuccess", int(now), "None")]
+    publish(
+        NAMESPACE,
+        Measured("RowsRead", counts.read),
+        Measured("RowsLoaded", counts.loaded),
+        Measured("RowsRejected", counts.rejected),
+        Measured("FilesLoaded", int(loaded)),
+        Measured("FilesRejected", int(not loaded)),
+        *(fresh if loaded else ()),
+        details=where,
     )
 
 
-def tls_context(mode: str) -> ssl.SSLContext | None:
-    """The TLS settings for ``require`` (encrypted, like libpq's sslmode=require) or ``off``.
-
-    Raises ValueError for any other word, so that a slip of the pen never means a plain connection.
-    """
-    if mode == "off":
-        return None
-    if mode != "require":
-        raise ValueError(f"DATABASE_TLS must be require or off, not {mode!r}")
-    context = ssl.create_default_context()
-    # RDS certificates come from an authority of their own, which the runtime's trust store does not hold.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def reason(error: Exception) -> str:
-    """One line on what went wrong; PostgreSQL's errors with the line of the file and the value they are about."""
-    if isinstance(error, pg8000.native.DatabaseError) and error.args and isinstance(error.args[0], dict):
-        fields = error.args[0]
-        parts = (fields.get("M"), fields.get("D"), fields.get("W"))  # message, detail, where
-        return " | ".join(part.splitlines()[0] for part in parts if part)
-    return str(error)
+def named(file: File) -> dict[str, object]:
+    """The file in a log line."""
+    return {"bucket": file.bucket, "key": file.key, "version": file.version}

@@ -1,0 +1,1 @@
+"""What delivers an environment: roles, bucket, image repository, and the workflows that use them."""

@@ -1,0 +1,27 @@
+"""ARNs of an environment's resources, as the policies of its delivery name them."""
+
+from __future__ import annotations
+
+from troposphere import Sub
+
+ANY = ["*"]
+
+
+def own(service: str, *names: str) -> list[Sub]:
+    """ARNs in this account and region; ``ENV`` in a name stands for the environment."""
+    return [
+        Sub(
+            f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{name}".replace(
+                "ENV", "${Environment}"
+            )
+        )
+        for name in names
+    ]
+
+
+def everywhere(service: str, *names: str) -> list[Sub]:
+    """ARNs of services that know no region: IAM with an account, S3 without."""
+    account = "" if service == "s3" else "${AWS::AccountId}"
+    return [
+        Sub(f"arn:${{AWS::Partition}}:{service}::{account}:{name}".replace("ENV", "${Environment}")) for name in names
+    ]
