@@ -40,8 +40,8 @@ INK, MUTED, LINE, BAD, CALM = "#24292f", "#57606a", "#d0d7de", "#b3261e", "#8fb8
 def outage() -> Timeline:
     """A day of good service, then every request fails for twenty minutes."""
     store = Store()
-    name = (("ApiName", "notifications"),)
-    count, errors = Metric("AWS/ApiGateway", "Count", name), Metric("AWS/ApiGateway", "5XXError", name)
+    name = (("ApiId", "notifications"),)
+    count, errors = Metric("AWS/ApiGateway", "Count", name), Metric("AWS/ApiGateway", "5xx", name)
     at = START - timedelta(hours=6)
     while at < END:
         failing = FAULT <= at < MENDED

@@ -1,4 +1,4 @@
-"""Writes docs/reference/ from the code: the catalog, the findings and the command line.
+"""Writes docs/reference/ from the code: the catalog, the findings and the command line; and docs/monitoring.md.
 
 ``python -m docs.reference`` writes, ``--check`` only compares and fails where a page is out of date.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from docs import monitoring
 from tocsin import cli
 from tocsin.catalog import entries
 from tocsin.catalog.entry import PublishedMetric, ResourceType
@@ -26,6 +27,7 @@ def pages() -> tuple[GeneratedFile, ...]:
         GeneratedFile("docs/reference/catalog.md", catalog()),
         GeneratedFile("docs/reference/cli.md", command_line()),
         GeneratedFile("docs/reference/findings.md", findings()),
+        GeneratedFile(monitoring.PATH, monitoring.page()),
     )
 
 
@@ -59,6 +61,8 @@ def catalog() -> str:
                 f"| `{metric.namespace}` {metric.name} | {metric.unit} | {metric.nature.value} | {_dimensions(metric)} | {metric.publication.value} |"
                 for metric in entry.metrics
             ]
+        if entry.own_dimension:
+            lines += ["", f"Metrics of your own are looked for under the dimension `{entry.own_dimension}`."]
         if entry.not_alarmed:
             lines += ["", "No alarm by default on:", ""]
             lines += [f"- {metric}: {reason}." for metric, reason in sorted(entry.not_alarmed.items())]

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "burn_rate": EVERYBODY,
     "cost": EVERYBODY,
     "discovery": EVERYBODY | {"catalog"},
-    "declare": EVERYBODY | {"catalog", "burn_rate", "discovery"},
+    "declare": EVERYBODY | {"catalog", "burn_rate", "discovery", "own_metrics"},
+    "own_metrics": EVERYBODY | {"catalog"},
     "declarations": EVERYBODY | {"declare"},
     "plan": EVERYBODY | {"catalog", "burn_rate"},
     "project": EVERYBODY | {"plan"},
@@ -37,7 +38,7 @@ MAY_IMPORT = {
     "paging": EVERYBODY,
     "cli": None,
     "__main__": {"cli"},
-    "__init__": {"declare", "errors", "model"},
+    "__init__": {"declare", "errors", "model", "own_metrics"},
 }
 
 # Each heavy library has one home.

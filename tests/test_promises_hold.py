@@ -25,14 +25,17 @@ NAMES = {
     "GenerateMessageName": "queue",
     "GenerateMessageDeadLettersName": "letters",
     "FindDailyNotificationsName": "find",
+    "MessageGeneratorName": "generate",
 }
-API, STAGE = (("ApiName", "api"),), (("ApiName", "api"), ("Stage", "live"))
-COUNT, ERRORS = Metric("AWS/ApiGateway", "Count", API), Metric("AWS/ApiGateway", "5XXError", API)
+API = (("ApiId", "api"),)
+COUNT, ERRORS = Metric("AWS/ApiGateway", "Count", API), Metric("AWS/ApiGateway", "5xx", API)
 LETTERS = Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", (("QueueName", "letters"),))
 DELETED = Metric("AWS/SQS", "NumberOfMessagesDeleted", (("QueueName", "queue"),))
 AGE = Metric("AWS/SQS", "ApproximateAgeOfOldestMessage", (("QueueName", "queue"),))
-RUNS = Metric("AWS/Lambda", "Invocations", (("FunctionName", "find"),))
-FAILED = Metric("AWS/Lambda", "Errors", (("FunctionName", "find"),))
+GENERATOR, FINDER = (("FunctionName", "generate"),), (("FunctionName", "find"),)
+COMPLETED = Metric("Notification", "RunCompleted", GENERATOR)
+NOTHING_DUE = Metric("Notification", "RunCompleted", FINDER)
+ON_TIME, LATE = Metric("Notification", "RecordsOnTime", GENERATOR), Metric("Notification", "RecordsLate", GENERATOR)
 
 Traffic = Callable[[datetime], tuple[int, int]]
 
@@ -152,40 +155,84 @@ def test_the_ticket_is_held_back_while_the_page_is_out() -> None:
     assert [one.at >= closed for one in told] == [True]
 
 
-def daily_run(
-    days: int, begins: Callable[[int], timedelta | None], fails: Callable[[int], bool] = lambda day: False
-) -> Store:
-    """A job at five o'clock: by how much each day's run begins late; None if it does not begin."""
+# The run starts at 04:30 and everything is promised to be readable by 06:30.
+SOON, DEADLINE = timedelta(hours=4, minutes=40), timedelta(hours=6, minutes=30)
+Clock = timedelta | None
+
+
+def clock(text: str) -> timedelta:
+    return timedelta(hours=int(text[:2]), minutes=int(text[3:]))
+
+
+def days(*completed: Clock, metric: Metric = COMPLETED) -> Store:
+    """RunCompleted of each day, by the time of day; None on a day whose run never completes."""
     store = Store()
-    for day in range(days):
-        late = begins(day)
-        if late is not None:
-            at = START + day * DAY + 5 * HOUR + late
-            store.add(RUNS, at, 1)
-            store.add(FAILED, at, float(fails(day)))
+    for day, at in enumerate(completed):
+        if at is not None:
+            store.add(metric, START + day * DAY + at, 1)
     return store
 
 
-def test_a_daily_job_may_start_late() -> None:
-    late = [0, 110, 0, 45, 119, 1, 0]
-    timeline = run(daily_run(7, lambda day: late[day] * MINUTE), 7 * DAY)
-    began = START + DAY  # the alarm is created before the first run, so the first day has nothing to look back on
-    assert [at for at in alarmed(timeline, "daily-run-page") if at > began + 8 * HOUR] == []
+def daily_pages(store: Store, length: int) -> list[tuple[int, str]]:
+    """(day, time of day) of each daily-run page; the first day has nothing to look back on."""
+    found = alarmed(run(store, length * DAY), "daily-run-page")
+    return [((at - START) // DAY, f"{at:%H:%M}") for at in found if at >= START + DAY]
 
 
-@pytest.mark.parametrize("how", ["never starts", "fails"])
-def test_a_missed_run_pages_a_few_hours_later_and_closes_with_the_next(how: str) -> None:
-    missed = 3
-    store = daily_run(
-        6,
-        lambda day: None if day == missed and how == "never starts" else timedelta(),
-        lambda day: day == missed and how == "fails",
-    )
-    timeline = run(store, 6 * DAY)
-    due = START + missed * DAY + 5 * HOUR
-    (page,) = [at for at in alarmed(timeline, "daily-run-page") if at > START + 2 * DAY]
-    assert due + 2 * HOUR < page <= due + 4 * HOUR, "not yet while two hours late is tolerated, then soon"
-    assert timeline.changes["prod-notification-daily-run-page"][-1].state is AlarmState.OK
+def test_days_in_time_page_nobody() -> None:
+    """From one minute after the start to one minute before the deadline, in any order."""
+    times = ["04:31", "06:29", "04:31", "05:55", "05:00", "06:29", "06:29", "04:59", "06:00"]
+    assert daily_pages(days(*map(clock, times)), len(times)) == []
+
+
+def test_days_without_anything_due_page_nobody() -> None:
+    """The finder says so itself, and the generator does not run."""
+    assert daily_pages(days(*[clock("04:30")] * 5, metric=NOTHING_DUE), 5) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "paged"),
+    [("04:31", "07:00"), ("04:59", "07:00"), ("05:00", "08:00"), ("05:55", "08:00"), ("06:29", "09:00")],
+)
+def test_a_missed_or_failed_day_pages_within_the_hours_after_the_deadline(before: str, paged: str) -> None:
+    """No RunCompleted comes of a run that is not started, nor of one that fails: 26 hours after the hour of the last
+    one, evaluated at full hours.  The page closes with the next day's run."""
+    store = days(SOON, clock(before), None, SOON, SOON)
+    assert daily_pages(store, 5) == [(2, paged)]
+    changes = run(store, 5 * DAY).changes["prod-notification-daily-run-page"]
+    assert (changes[-1].state, changes[-1].at) == (AlarmState.OK, START + 3 * DAY + 5 * HOUR)
+
+
+@pytest.mark.parametrize(("completed", "told"), [("05:55", False), ("06:29", False), ("06:59", False), ("07:10", True)])
+def test_a_late_day_pages_at_seven(completed: str, told: bool) -> None:
+    """Half an hour late is forgiven by the full hour: readable-in-time counts those records."""
+    found = daily_pages(days(SOON, SOON, clock(completed), SOON), 4)
+    assert found == ([(2, "07:00")] if told else [])
+
+
+def written(until: str, each_minute: int = 1000) -> Store:
+    """Records of one day, from 04:35 on: in time until 06:30, late after it."""
+    store = Store()
+    at, end = START + clock("04:35"), START + clock(until)
+    while at < end:
+        late = at >= START + DEADLINE
+        store.add(ON_TIME, at, 0 if late else each_minute)
+        store.add(LATE, at, each_minute if late else 0)
+        at += MINUTE
+    return store
+
+
+def test_records_in_time_tell_nobody_and_late_ones_page_a_minute_after_the_deadline() -> None:
+    in_time = run(written("06:30"), DAY)
+    assert alarmed(in_time, "readable-in-time-page") == alarmed(in_time, "readable-in-time-ticket") == []
+    (page,) = alarmed(run(written("07:10"), DAY), "readable-in-time-page")
+    assert page == START + DEADLINE + MINUTE
+
+
+def test_a_handful_of_late_records_wakes_nobody() -> None:
+    store = written("06:30")
+    store.add(LATE, START + DEADLINE, 2)
+    assert alarmed(run(store, DAY), "readable-in-time-page") == []
 
 
 def queue(processed: Traffic, letters: Callable[[datetime], int], length: timedelta) -> Store:

@@ -16,6 +16,7 @@ from tocsin.cloudformation.document import parse
 from tocsin.cloudformation.intrinsics import resolve
 from tocsin.declare import availability, heartbeat, latency
 from tocsin.model import Resource, System
+from tocsin.own_metrics import counted, ranked, succeeded
 from tocsin.plan import Plan, plan
 from tocsin.render.alarms import alarm_template
 from tocsin.simulate.template import read_template
@@ -67,6 +68,43 @@ def test_what_is_planned_is_what_is_read_back(
                 availability(functions[0], objective=objective, window=days, because=because, name="works"),
                 latency(functions[0], below=f"{below}ms", objective=objective, window=days, name="fast"),
                 heartbeat(functions[-1], every=timedelta(hours=hours), tolerates="90min", name="beats"),
+            ],
+        )
+    )
+    assert read_back(planned, tmp_path) == {one.alarm.name: one.alarm for one in planned.alarms}
+
+
+@given(
+    namespace=st.from_regex(r"[A-Za-z0-9 ._/#-][A-Za-z0-9 ._/#:-]{0,60}", fullmatch=True).filter(
+        lambda text: not text.startswith("AWS/")
+    ),
+    metrics=st.lists(
+        st.from_regex(r"[!-9;-~][ -~]{0,40}", fullmatch=True).filter(lambda text: "${" not in text),
+        min_size=2,
+        max_size=2,
+        unique=True,
+    ),
+    service=texts.filter(lambda text: text.strip()),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_team_calls_its_metrics_is_read_back(
+    namespace: str, metrics: list[str], service: str, tmp_path: Path
+) -> None:
+    bad, good = metrics
+    job = Resource("AWS::Lambda::Function", "Job")
+    other = Resource("AWS::Lambda::Function", "Other")
+    files = counted(namespace=namespace, bad=bad, good=good, dimensions={"Service": service, "FunctionName": job})
+    seconds = ranked(good, namespace=namespace, unit="Seconds")
+    done = succeeded(good, namespace=namespace, reported_by=[job, other])
+    planned = plan(
+        System(
+            "shop",
+            "payments",
+            [job, other],
+            [
+                availability(job, objective="99%", window="28d", name="works", measure=files),
+                latency(job, below="90s", objective="99%", window="28d", name="fast", measure=seconds),
+                heartbeat(job, every="1d", tolerates="2h", name="beats", measure=done),
             ],
         )
     )

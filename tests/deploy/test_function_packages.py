@@ -56,6 +56,25 @@ def test_the_date_of_a_source_does_not_matter_but_its_text_does(
     assert packaging.package("ToyCodeKey", "toy", ()).key != first.key
 
 
+def test_what_the_handlers_read_is_beside_them_as_in_the_sources() -> None:
+    folder = ROOT / "deploy" / "data_pipeline"
+    read = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8").encode()
+        for path in (*folder.glob("handlers/*.pem"), *folder.glob("migrations/*.sql"))
+    }
+    assert read
+    for package in packages("data_pipeline"):
+        with zipfile.ZipFile(io.BytesIO(package.content)) as archive:
+            assert read == {name: archive.read(name) for name in archive.namelist() if name.endswith((".pem", ".sql"))}
+
+
+def test_only_what_talks_to_the_database_carries_the_driver() -> None:
+    for system, carries in (("data_pipeline", True), ("notification", False)):
+        for package in packages(system):
+            with zipfile.ZipFile(io.BytesIO(package.content)) as archive:
+                assert any(name.startswith("pg8000/") for name in archive.namelist()) == carries
+
+
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8}){0,2}", fullmatch=True), st.binary(max_size=50)))
 def test_a_zip_depends_on_paths_and_bytes_alone(files: dict[str, bytes]) -> None:
     content = write_zip(files)
@@ -76,9 +95,20 @@ def test_the_handlers_import_from_the_zip_alone(system: str, tmp_path: Path) -> 
         if properties["Type"] == "AWS::Lambda::Function"
     }
     # What the Lambda runtime brings along is stood in for by empty modules; the rest must be in the zip.
-    for name in ("boto3.py", "botocore/__init__.py", "botocore/config.py"):
+    for name in (
+        "boto3.py",
+        "botocore/__init__.py",
+        "botocore/config.py",
+        "botocore/exceptions.py",
+        "urllib3/__init__.py",
+        "urllib3/exceptions.py",
+    ):
         (runtime / name).parent.mkdir(parents=True, exist_ok=True)
-        (runtime / name).write_text("def Config(**settings): pass\n")
+        (runtime / name).write_text(
+            "class Config:\n    def __init__(self, **settings): pass\n    def merge(self, other): return self\n"
+            "def __getattr__(name):\n    if name.endswith('Error'): return type(name, (Exception,), {})\n"
+            "    raise AttributeError(name)\n"
+        )
     for number, package in enumerate(packages(system)):
         zipped = tmp_path / f"{number}.zip"
         zipped.write_bytes(package.content)

@@ -1,0 +1,362 @@
+"""The delivery: whom its roles trust, what they may do, and workflows that use no key and only commands there are."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from deploy.delivery import image
+from deploy.delivery.stack import STACKS as DELIVERED
+from deploy.systems import stack_names
+from stack_templates import ROOT, STACKS, allowed, flat, resources, statements, sub_text, tree
+
+from tocsin.cloud.embedded import EmbeddedAws, embedded
+from tocsin.cloud.environments import read_environments
+from tocsin.cloud.session import connect
+from tocsin.errors import CloudError
+
+DELIVERY = ROOT / "deploy" / "delivery"
+WORKFLOWS = ["github.yml", "github-environment.yml", "gitlab.yml"]
+LINT = ROOT / ".venv-lint" / "bin" / "check-jsonschema"
+
+# IAM quotas, "IAM and AWS STS character limits", white space not counted.
+MANAGED_POLICY, INLINE_POLICIES = 6_144, 10_240
+
+# The action that makes a resource of each type; the type's others are beside it in execution.py.
+MADE_BY = {
+    "AWS::ApiGatewayV2::Api": "apigateway:POST",
+    "AWS::ApiGatewayV2::Authorizer": "apigateway:POST",
+    "AWS::ApiGatewayV2::Integration": "apigateway:POST",
+    "AWS::ApiGatewayV2::Route": "apigateway:POST",
+    "AWS::ApiGatewayV2::Stage": "apigateway:POST",
+    "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
+    "AWS::CloudWatch::CompositeAlarm": "cloudwatch:PutCompositeAlarm",
+    "AWS::DynamoDB::Table": "dynamodb:CreateTable",
+    "AWS::EC2::FlowLog": "ec2:CreateFlowLogs",
+    "AWS::EC2::RouteTable": "ec2:CreateRouteTable",
+    "AWS::EC2::SecurityGroup": "ec2:CreateSecurityGroup",
+    "AWS::EC2::SecurityGroupIngress": "ec2:AuthorizeSecurityGroupIngress",
+    "AWS::EC2::Subnet": "ec2:CreateSubnet",
+    "AWS::EC2::SubnetRouteTableAssociation": "ec2:AssociateRouteTable",
+    "AWS::EC2::VPC": "ec2:CreateVpc",
+    "AWS::EC2::VPCEndpoint": "ec2:CreateVpcEndpoint",
+    "AWS::ECS::Cluster": "ecs:CreateCluster",
+    "AWS::ECS::TaskDefinition": "ecs:RegisterTaskDefinition",
+    "AWS::Events::Rule": "events:PutRule",
+    "AWS::IAM::Role": "iam:CreateRole",
+    "AWS::KMS::Alias": "kms:CreateAlias",
+    "AWS::KMS::Key": "kms:CreateKey",
+    "AWS::Lambda::EventInvokeConfig": "lambda:PutFunctionEventInvokeConfig",
+    "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
+    "AWS::Lambda::Function": "lambda:CreateFunction",
+    "AWS::Lambda::Permission": "lambda:AddPermission",
+    "AWS::Logs::LogGroup": "logs:CreateLogGroup",
+    "AWS::RDS::DBInstance": "rds:CreateDBInstance",
+    "AWS::RDS::DBParameterGroup": "rds:CreateDBParameterGroup",
+    "AWS::RDS::DBSubnetGroup": "rds:CreateDBSubnetGroup",
+    "AWS::S3::Bucket": "s3:CreateBucket",
+    "AWS::S3::BucketPolicy": "s3:PutBucketPolicy",
+    "AWS::SNS::Subscription": "sns:Subscribe",
+    "AWS::SNS::Topic": "sns:CreateTopic",
+    "AWS::SNS::TopicPolicy": "sns:SetTopicAttributes",
+    "AWS::SQS::Queue": "sqs:CreateQueue",
+    "AWS::SQS::QueuePolicy": "sqs:SetQueueAttributes",
+    "Custom::Schema": "lambda:InvokeFunction",
+}
+
+
+def types_delivered() -> set[str]:
+    found = {body["Type"] for stack in STACKS if stack != "delivery" for body in tree(stack)["Resources"].values()}
+    for path in (ROOT / "deploy" / "routing.yaml", *(ROOT / "alarms").glob("*.yaml")):
+        found |= set(re.findall(r"^    Type: (AWS::\w+::\w+)$", path.read_text(encoding="utf-8"), re.MULTILINE))
+    return found
+
+
+def execution_actions() -> set[str]:
+    return {
+        action
+        for stated in allowed("delivery")
+        if stated.where.startswith("delivery.Execution")
+        for action in stated.actions
+    }
+
+
+def test_cloudformation_may_make_every_type_of_resource_and_no_others() -> None:
+    types = types_delivered()
+    assert types == set(MADE_BY)
+    assert {MADE_BY[each] for each in types} - execution_actions() == set()
+
+
+def test_roles_are_made_with_the_boundary_only_and_those_of_the_delivery_not_at_all() -> None:
+    making = {"iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"}
+    for stated in allowed("delivery"):
+        if making & set(stated.actions):
+            condition = stated.statement["Condition"]
+            assert condition == {"ArnEquals": {"iam:PermissionsBoundary": {"Ref": "PermissionsBoundary"}}}
+    assert "iam:DeleteRolePermissionsBoundary" not in execution_actions()
+    assert not [
+        action for action in execution_actions() if re.search(r"iam:.*(PolicyVersion|CreatePolicy|User|Key)", action)
+    ]
+    (refused,) = [each for each in statements("delivery") if each.statement["Effect"] == "Deny" and each.identity]
+    assert refused.statement["Action"] == ["iam:*"]
+    assert refused.texts == [
+        f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{kind}/${{AWS::StackName}}-*" for kind in ("role", "policy")
+    ]
+
+
+def test_policies_are_within_the_limits_of_iam() -> None:
+    def size(policy: dict[str, Any]) -> int:
+        text = json.dumps(policy, separators=(",", ":")).replace('{"Fn::Sub":', "")
+        # The longest name of an environment, and a stack's name with it.
+        for name, value in {
+            "Environment": "e" * 32,
+            "AWS::StackName": "s" * 41,
+            "AWS::Region": "ap-southeast-1",
+        }.items():
+            text = text.replace(f"${{{name}}}", value)
+        return len(text)
+
+    for policy in resources("delivery", "AWS::IAM::ManagedPolicy").values():
+        assert size(policy["PolicyDocument"]) <= MANAGED_POLICY
+    for stack in STACKS:
+        for role in resources(stack, "AWS::IAM::Role").values():
+            assert sum(size(policy["PolicyDocument"]) for policy in role.get("Policies", [])) <= INLINE_POLICIES
+
+
+def delivery_role() -> dict[str, Any]:
+    return resources("delivery", "AWS::IAM::Role")["DeliveryRole"]
+
+
+def test_a_token_counts_for_one_repository_and_environment() -> None:
+    github, gitlab = flat(delivery_role()["AssumeRolePolicyDocument"]["Statement"])
+    for statement in (github, gitlab):
+        assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+        assert list(statement["Condition"]) == ["StringEquals"]  # no pattern that more would match
+    assert {key: sub_text(value) for key, value in github["Condition"]["StringEquals"].items()} == {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:sub": "repo:${GitHubRepository}:environment:${Environment}",
+    }
+    assert {key: sub_text(value) for key, value in gitlab["Condition"]["StringEquals"].items()} == {
+        "gitlab.com:aud": "https://gitlab.com",
+        "gitlab.com:sub": "project_path:${GitLabProject}:ref_type:branch:ref:${GitLabBranch}",
+    }
+
+
+def test_without_a_repository_nobody_gets_the_role() -> None:
+    stack = tree("delivery")
+    assert stack["Resources"]["DeliveryRole"]["Condition"] == "HasPipeline"
+    assert stack["Conditions"]["HasPipeline"] == {"Fn::Or": [{"Condition": "HasGitHub"}, {"Condition": "HasGitLab"}]}
+    assert [stack["Parameters"][name]["Default"] for name in ("GitHubRepository", "GitLabProject")] == ["", ""]
+
+
+def test_the_delivery_changes_the_stacks_of_its_environment_and_not_its_own() -> None:
+    (environment,) = [
+        each for each in read_environments(ROOT / "deploy" / "environments.toml").values() if each.name == "dev"
+    ]
+    assert sorted(f"dev-{name}" for name in DELIVERED) == sorted(stack_names(environment))
+    for stated in allowed("delivery"):
+        changing = [each for each in stated.actions if re.search("cloudformation:(Create|Execute|Delete|Update)", each)]
+        for text in stated.texts if changing else []:
+            assert re.search(r":stack/\$\{Environment\}-(?!delivery)[a-z-]+/\*$", text)
+        if "cloudformation:CreateChangeSet" in changing:
+            acting = stated.statement["Condition"]["ArnEquals"]["cloudformation:RoleArn"]
+            assert acting == {"Fn::GetAtt": ["ExecutionRole", "Arn"]}
+
+
+def test_images_and_code_are_kept_as_they_were_pushed() -> None:
+    (repository,) = resources("delivery", "AWS::ECR::Repository").values()
+    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert [rule["rulePriority"] for rule in rules] == [1, 2]
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    return yaml.safe_load((DELIVERY / name).read_text(encoding="utf-8"))
+
+
+def steps(name: str) -> Iterator[dict[str, Any]]:
+    for job in workflow(name)["jobs"].values():
+        yield from job.get("steps", [])
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_has_the_form_its_service_wants(name: str) -> None:
+    if not LINT.exists():
+        pytest.skip(f"{LINT.relative_to(ROOT)} is not there")
+    schema = ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"] if "gitlab" in name else ["vendor.github-workflows"]
+    done = subprocess.run(
+        [LINT, "--builtin-schema", *schema, DELIVERY / name], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_uses_commands_that_there_are(name: str) -> None:
+    text = (DELIVERY / name).read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z ]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    known = {target for line in targets for target in line.split()}
+    used = set(re.findall(r"\bmake ([a-z]+)", text))
+    assert used - known == set()
+    for module in re.findall(r"python -m ([\w.]+)", text):
+        assert (ROOT / (module.replace(".", "/") + ".py")).exists()
+    for path in re.findall(r"--file (\S+)", text):
+        assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_knows_no_key(name: str) -> None:
+    text = (DELIVERY / name).read_text(encoding="utf-8")
+    assert not re.search(
+        r"secrets\.|AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|aws-access-key-id|password", text, re.IGNORECASE
+    )
+
+
+@pytest.mark.parametrize("name", ["github.yml", "github-environment.yml"])
+def test_actions_are_pinned_and_permissions_minimal(name: str) -> None:
+    for step in steps(name):
+        if "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+\.\d+\.\d+", step["uses"])
+            assert "checkout" not in step["uses"] or step["with"]["persist-credentials"] is False
+    assert workflow(name)["permissions"] == {"contents": "read"}
+    for job in workflow(name)["jobs"].values():
+        delivers = "uses" in job or "environment" in job
+        assert ("id-token" in job.get("permissions", {})) == delivers
+        assert set(job.get("permissions", {})) <= {"contents", "id-token"}
+
+
+def order(name: str) -> dict[str, list[str]]:
+    if name == "github.yml":
+        return {job: flat(body.get("needs", [])) for job, body in workflow(name)["jobs"].items()}
+    base = workflow(name)[".deliver"]
+    return {
+        job: body.get("needs", base["needs"]) for job, body in workflow(name).items() if job in ("dev", "qa", "prod")
+    }
+
+
+@pytest.mark.parametrize("name", ["github.yml", "gitlab.yml"])
+def test_environments_come_one_after_the_other(name: str) -> None:
+    needs = order(name)
+    assert "build" in needs["dev"]
+    assert "dev" in needs["qa"]
+    assert "qa" in needs["prod"]
+
+
+def commands(name: str) -> str:
+    if name == "gitlab.yml":
+        return "\n".join(workflow(name)[".deliver"]["script"])
+    return "\n".join(step["run"] for step in steps(name) if "run" in step)
+
+
+@pytest.mark.parametrize("name", ["github-environment.yml", "gitlab.yml"])
+def test_an_environment_is_deployed_then_validated_then_contracted(name: str) -> None:
+    made = re.findall(r"make (deploy|validate|contract)", commands(name))
+    assert made == ["deploy", "validate", "contract"]
+
+
+def test_production_waits_for_a_person() -> None:
+    (rule,) = workflow("gitlab.yml")["prod"]["rules"]
+    assert (rule["when"], rule["allow_failure"]) == ("manual", False)
+    # On GitHub it is the environment that asks, so the job must be in it.
+    assert workflow("github-environment.yml")["jobs"]["deliver"]["environment"] == "${{ inputs.environment }}"
+    assert workflow("github.yml")["jobs"]["prod"]["with"] == {"environment": "prod"}
+
+
+# A stand-in for skopeo that leaves in the repository what the real one would.
+SKOPEO = """#!{python}
+import json, pathlib, sys
+import boto3
+here = pathlib.Path(__file__).parent
+with (here / "calls").open("a") as calls:
+    calls.write(json.dumps([sys.argv[1:], sys.stdin.read() if "--password-stdin" in sys.argv else None]) + "\\n")
+if (here / "fails").exists():
+    sys.exit("no such\\nfile")
+if sys.argv[1] == "copy":
+    name, tag = sys.argv[-1].split("/", 3)[3].split(":")
+    boto3.client("ecr").put_image(repositoryName=name, imageTag=tag, imageManifest='{{"schemaVersion": 2}}')
+"""
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with embedded(tmp_path_factory.mktemp("aws")) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.boto3_environment().items():
+            patch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def outputs(aws: EmbeddedAws) -> dict[str, str]:
+    cloudformation = connect().client("cloudformation")
+    values = {"Environment": "dev", "GitHubRepository": "owner/name", "GitLabProject": "group/name"}
+    cloudformation.create_stack(
+        StackName="dev-delivery",
+        TemplateBody=json.dumps(tree("delivery")),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="dev-delivery", WaiterConfig={"Delay": 1})
+    (stack,) = cloudformation.describe_stacks(StackName="dev-delivery")["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+@pytest.fixture
+def skopeo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    program = tmp_path / "bin" / "skopeo"
+    program.parent.mkdir()
+    program.write_text(SKOPEO.format(python=sys.executable))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(program.parent))
+    return program.parent
+
+
+def test_the_stack_comes_up_and_tells_what_later_stacks_want(outputs: dict[str, str]) -> None:
+    wanted = {
+        "ArtifactsBucketName",
+        "DeliveryRoleArn",
+        "ExecutionRoleArn",
+        "LoaderRepositoryUri",
+        "PermissionsBoundaryArn",
+    }
+    assert wanted <= set(outputs)
+    later = {name for stack in STACKS if stack != "delivery" for name in tree(stack)["Parameters"]}
+    assert {"DeliveryRoleArn", "LoaderRepositoryArn", "PermissionsBoundaryArn"} <= later & set(outputs)
+
+
+def test_an_image_is_pushed_once(outputs: dict[str, str], skopeo: Path, tmp_path: Path) -> None:
+    cloud = connect()
+    first = image.put_image(cloud, "dev-delivery", tmp_path / "loader.tar", "one")
+    assert re.fullmatch(re.escape(outputs["LoaderRepositoryUri"]) + "@sha256:[0-9a-f]{64}", first)
+    calls = [json.loads(line) for line in (skopeo / "calls").read_text().splitlines()]
+    assert [arguments[0] for arguments, _ in calls] == ["login", "copy"]
+    assert calls[1][0][-2:] == [
+        f"docker-archive:{tmp_path / 'loader.tar'}",
+        f"docker://{outputs['LoaderRepositoryUri']}:one",
+    ]
+    password = calls[0][1]
+    assert password
+    assert not any(password in argument for arguments, _ in calls for argument in arguments)
+    assert image.put_image(cloud, "dev-delivery", tmp_path / "loader.tar", "one") == first
+    assert len((skopeo / "calls").read_text().splitlines()) == len(calls)
+
+
+def test_a_push_that_fails_says_why(outputs: dict[str, str], skopeo: Path, tmp_path: Path) -> None:
+    (skopeo / "fails").touch()
+    with pytest.raises(CloudError, match="skopeo login failed: no such file"):
+        image.put_image(connect(), "dev-delivery", tmp_path / "loader.tar", "two")
+    (skopeo / "skopeo").unlink()
+    with pytest.raises(CloudError, match="skopeo is not installed"):
+        image.put_image(connect(), "dev-delivery", tmp_path / "loader.tar", "two")
+
+
+def test_an_environment_that_was_never_set_up_is_said(aws: EmbeddedAws, tmp_path: Path) -> None:
+    with pytest.raises(CloudError, match=r"stack qa-delivery does not tell LoaderRepositoryUri.*make bootstrap"):
+        image.put_image(connect(), "qa-delivery", tmp_path / "loader.tar", "one")

@@ -1,0 +1,42 @@
+"""Everything deployed on an embedded AWS that enforces IAM, and validated as the delivery pipeline does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("ministack", reason="the embedded AWS is not installed")
+
+from deploy.run.oncall import oncall
+from deploy.run.stage import Stage, describe_environment, in_environment, set_up_alarms, set_up_systems
+
+from deploy.validate import Target, target_of
+from tocsin.cloud.embedded import embedded
+
+PATIENCE = 60.0
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Both reference systems with their alarms, as `make run` sets them up.  Tests mend again what they break."""
+    with oncall() as pager, embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws:
+        pager.certificates_from = aws.endpoint
+        with in_environment(aws.boto3_environment()):
+            made = set_up_systems(aws, describe_environment(aws, pager))
+            set_up_alarms(made)
+            yield made
+
+
+@pytest.fixture
+def target(stage: Stage) -> Iterator[Target]:
+    """What a check sees with the credentials of the delivery role."""
+    with stage.as_delivery():
+        yield target_of(stage.environment, PATIENCE)
+
+
+@pytest.fixture
+def hasty(stage: Stage) -> Iterator[Target]:
+    """The same, for a check that waits in vain."""
+    with stage.as_delivery():
+        yield target_of(stage.environment, 2.0)

@@ -1,0 +1,142 @@
+"""The checks of the alarms and of the dead letters: each passes on what was deployed, and fails on what was broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from deploy.run.stage import Stage
+
+from deploy.validate import Target, alarms_exist, alarms_ok, alarms_reach_people, dead_letters, perform
+
+ALARM = "laptop-notification-GenerateMessageDeadLetters-sqs-dead-letter-queue-not-empty"
+
+
+@contextmanager
+def in_state(stage: Stage, *states: str) -> Iterator[None]:
+    """The alarm as if CloudWatch had put it into these states, one after the other."""
+    cloudwatch = stage.client("cloudwatch")
+    for state in states:
+        cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason=f"put into {state} by hand")
+    try:
+        yield
+    finally:
+        cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="OK", StateReason="mended")
+
+
+def test_every_alarm_is_there(target: Target) -> None:
+    result = perform(alarms_exist.CHECK, target)
+    assert result.passed, result.found
+    assert " of data_pipeline, " in result.found
+
+
+def test_an_alarm_deleted_by_hand(stage: Stage, target: Target) -> None:
+    cloudwatch = stage.client("cloudwatch")
+    [alarm] = cloudwatch.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"]
+    cloudwatch.delete_alarms(AlarmNames=[ALARM])
+    try:
+        result = perform(alarms_exist.CHECK, target)
+    finally:
+        cloudwatch.put_metric_alarm(**_as_put(cloudwatch, alarm))
+    assert (result.passed, result.found) == (False, f"not there: {ALARM}")
+    assert perform(alarms_exist.CHECK, target).passed
+
+
+def _as_put(cloudwatch: Any, alarm: dict[str, Any]) -> dict[str, Any]:
+    shape = cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape
+    return {name: value for name, value in alarm.items() if name in shape.members}
+
+
+def test_alarms_in_ok_or_without_any_data_yet(target: Target) -> None:
+    result = perform(alarms_ok.CHECK, target)
+    assert result.passed, result.found
+    assert "in OK" in result.found
+
+
+def test_an_alarm_in_alarm(stage: Stage, hasty: Target) -> None:
+    with in_state(stage, "ALARM"):
+        result = perform(alarms_ok.CHECK, hasty)
+    assert (result.passed, result.found) == (False, f"{ALARM} is in ALARM: put into ALARM by hand")
+
+
+def test_an_alarm_that_has_lost_its_data(stage: Stage, hasty: Target) -> None:
+    with in_state(stage, "OK", "INSUFFICIENT_DATA"):
+        result = perform(alarms_ok.CHECK, hasty)
+    assert not result.passed
+    assert f"{ALARM} is in INSUFFICIENT_DATA though it has had data" in result.found
+
+
+def test_every_topic_has_somebody(target: Target) -> None:
+    result = perform(alarms_reach_people.CHECK, target)
+    assert (result.passed, result.found) == (True, "4 topics, each with a confirmed subscription")
+
+
+def test_a_topic_without_subscription(stage: Stage, target: Target) -> None:
+    sns = stage.client("sns")
+    [subscription] = [
+        each for each in sns.list_subscriptions()["Subscriptions"] if "engagement-ticket" in each["TopicArn"]
+    ]
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    try:
+        result = perform(alarms_reach_people.CHECK, target)
+    finally:
+        sns.subscribe(
+            TopicArn=subscription["TopicArn"], Protocol=subscription["Protocol"], Endpoint=subscription["Endpoint"]
+        )
+    assert not result.passed
+    assert f"no confirmed subscription to {subscription['TopicArn']}" in result.found
+
+
+class Subscriptions:
+    """SNS as AWS lists subscriptions: one that is not confirmed has a word in the place of its ARN."""
+
+    def __init__(self, *arns: str) -> None:
+        self._page = {"Subscriptions": [{"SubscriptionArn": arn} for arn in arns]}
+
+    def get_paginator(self, operation: str) -> Subscriptions:
+        assert operation == "list_subscriptions_by_topic"
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return [self._page]
+
+
+@pytest.mark.parametrize(
+    ("arns", "passes"),
+    [
+        (("arn:aws:sns:eu-west-1:1:topic:one",), True),
+        (("PendingConfirmation",), False),
+        (("Deleted", "PendingConfirmation"), False),
+        (("PendingConfirmation", "arn:aws:sns:eu-west-1:1:topic:one"), True),
+    ],
+)
+def test_only_a_confirmed_subscription_counts(target: Target, arns: tuple[str, ...], passes: bool) -> None:
+    target.cloud._clients["sns"] = Subscriptions(*arns)
+    assert perform(alarms_reach_people.CHECK, target).passed is passes
+
+
+def test_actions_that_are_switched_off(stage: Stage, target: Target) -> None:
+    cloudwatch = stage.client("cloudwatch")
+    cloudwatch.disable_alarm_actions(AlarmNames=[ALARM])
+    try:
+        result = perform(alarms_reach_people.CHECK, target)
+    finally:
+        cloudwatch.enable_alarm_actions(AlarmNames=[ALARM])
+    assert (result.passed, result.found) == (False, f"the actions of {ALARM} are switched off")
+
+
+def test_no_dead_letters(target: Target) -> None:
+    result = perform(dead_letters.CHECK, target)
+    assert result.passed, result.found
+
+
+def test_a_dead_letter(stage: Stage, target: Target) -> None:
+    sqs, url = stage.client("sqs"), stage.outputs["data_pipeline"]["LoaderDeadLettersUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="a load that failed")
+    try:
+        result = perform(dead_letters.CHECK, target)
+    finally:
+        sqs.purge_queue(QueueUrl=url)
+    assert (result.passed, result.found) == (False, f"1 message in LoaderDeadLetters ({url})")
