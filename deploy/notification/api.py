@@ -67,6 +67,12 @@ def add_api_parameters(stack: Template) -> None:
             ),
         ),
         Parameter(
+            "DeliveryRoleArn",
+            Type="String",
+            Default="",
+            Description="AWS_IAM: role that reads as a user of its own making to validate a deployment; empty for none",
+        ),
+        Parameter(
             "JwtIssuer",
             Type="String",
             Default="",
@@ -92,6 +98,7 @@ def add_api_parameters(stack: Template) -> None:
         stack.add_parameter(parameter)
     stack.add_condition("SignedCalls", Equals(Ref("ApiAuthorization"), "AWS_IAM"))
     stack.add_condition("TokenCalls", Equals(Ref("ApiAuthorization"), "JWT"))
+    stack.add_condition("HasDelivery", Not(Equals(Ref("DeliveryRoleArn"), "")))
     stack.add_condition("IdentityLayerNamed", And(Condition("SignedCalls"), Not(Equals(Ref("IdentityLayerArn"), ""))))
     stack.add_rule(
         "TokensAreOfSomebodyForSomebody",
@@ -206,7 +213,9 @@ def _add_stage(stack: Template, api: apigatewayv2.Api) -> None:
 
 def _add_user_role(stack: Template) -> None:
     trusted = If(
-        "IdentityLayerNamed", Ref("IdentityLayerArn"), Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
+        "IdentityLayerNamed",
+        [Ref("IdentityLayerArn"), If("HasDelivery", Ref("DeliveryRoleArn"), NoValue)],
+        [Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")],
     )
     role = stack.add_resource(
         iam.Role(

@@ -30,6 +30,9 @@ class S3Store:
         while total is None or position < total:
             wanted: dict[str, Any] = {"Range": f"bytes={position}-"} if position else {}
             answer = client("s3").get_object(Bucket=file.bucket, Key=file.key, VersionId=file.version, **wanted)
+            if position and not str(answer.get("ContentRange", "")).startswith(f"bytes {position}-"):
+                answer["Body"].close()
+                raise OSError(f"S3 was asked to go on at byte {position} of {file.key} and answered with another part")
             total = position + int(answer["ContentLength"])
             try:
                 for chunk in answer["Body"].iter_chunks(CHUNK):

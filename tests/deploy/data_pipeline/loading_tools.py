@@ -182,7 +182,7 @@ class TlsFront:
         """One connection, from the client's first message to the end of either side."""
         if client.recv(8) != b"\0\0\0\x08\x04\xd2\x16\x2f":  # SSLRequest
             client.recv(10_000)  # closing before it is read would reset the connection
-            fields = b"SFATAL\0VFATAL\0C28000\0Mno encryption\0\0"
+            fields = b"SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry, no encryption\0\0"
             client.sendall(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
             return
         client.sendall(b"S")

@@ -402,9 +402,11 @@ class TestProbe:
                 assert (wanted["DBHostname"], wanted["DBUsername"]) == ("localhost", "reader")
                 return PASSWORD
 
-        monkeypatch.setattr(probe, "client", lambda service: Tokens())
         monkeypatch.setattr(database_module, "client", lambda service: Tokens())
-        assert probe.handler({"check": "plain"}, None) == {"refused": True, "reason": "no encryption"}
+        assert probe.handler({"check": "plain"}, None) == {
+            "refused": True,
+            "reason": "no pg_hba.conf entry, no encryption",
+        }
         # A server that takes such a connection is told of; TLS is left out of the first question for want of a server with both.
         monkeypatch.setattr(probe, "connect_with_token", lambda: database.connect("reader"))
         monkeypatch.setenv("DATABASE_PORT", str(database.server.port))

@@ -139,8 +139,19 @@ def test_a_plain_connection_is_refused(target: Target) -> None:
 
 
 def test_a_database_that_takes_plain_connections(stage: Stage, target: Target) -> None:
-    with answers(stage, "Probe", '{"refused": False, "reason": "the server took it"}'):
+    rds = stage.client("rds")
+    (instance,) = rds.describe_db_instances()["DBInstances"]
+    group = instance["DBParameterGroups"][0]["DBParameterGroupName"]
+
+    def force_tls(value: str) -> None:
+        forced = {"ParameterName": "rds.force_ssl", "ParameterValue": value, "ApplyMethod": "immediate"}
+        rds.modify_db_parameter_group(DBParameterGroupName=group, Parameters=[forced])
+
+    force_tls("0")
+    try:
         result = perform(plain_database.CHECK, target)
+    finally:
+        force_tls("1")
     assert (result.passed, result.found) == (False, "the database took a connection without TLS")
 
 
