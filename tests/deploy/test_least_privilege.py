@@ -29,6 +29,8 @@ from tests.deploy.exceptions import templates
 from tocsin.cloud.embedded import embedded
 from tocsin.cloudformation.document import load
 
+pytestmark = pytest.mark.long
+
 DAY = datetime.now(UTC).date()
 EMPTY_DAY = DAY + timedelta(days=1)
 # The generator stops at three quarters of its time: too short for so many subscribers at 5,000 a second, and long

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
 ROOT = Path(__file__).parents[2]

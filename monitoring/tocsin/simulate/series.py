@@ -70,6 +70,37 @@ class Store:
         one = statistics
         self._append(metric, unit, (seconds(at), one.sample_count, one.sum, one.minimum, one.maximum))
 
+    def add_samples(
+        self,
+        metric: Metric,
+        times: Indices,
+        values: Floats,
+        counts: Floats | None = None,
+        *,
+        unit: str | None = None,
+    ) -> None:
+        """Append ``counts[i]`` raw samples of ``values[i]`` at ``times[i]`` (seconds since 1970, in any order).
+
+        Without ``counts`` each value is one sample; entries whose count is 0 are left out.  Raises SimulationError.
+        """
+        import numpy as np
+
+        from .columns import build
+
+        if counts is not None:
+            seen = counts > 0
+            times, values, counts = times[seen], values[seen], counts[seen]
+        if not (np.isfinite(values).all() and (counts is None or np.isfinite(counts).all())):
+            raise SimulationError(f"{metric}: a sample is a finite number seen at least once")
+        if not len(times):
+            return
+        sums = values if counts is None else values * counts
+        block = build(times, counts, sums, None if counts is None else values, None)
+        with self._lock:
+            data = self._entry(metric, unit, "measured", None, str(metric))
+            data.blocks.append(block)
+            data.version += 1
+
     def add_series(self, series: Series) -> None:
         """Take over one series.  Raises SimulationError if it overlaps one that is there or is of another form."""
         from . import columns

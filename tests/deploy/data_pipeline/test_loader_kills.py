@@ -18,6 +18,8 @@ from deploy.data_pipeline.handlers.files import File
 from deploy.data_pipeline.handlers.load import load
 from loading_tools import PASSWORD, Database, MemoryStore, Pipeline
 
+pytestmark = pytest.mark.long
+
 RUNS = 200
 
 

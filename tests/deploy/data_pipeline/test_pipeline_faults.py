@@ -25,6 +25,8 @@ from urllib3.exceptions import HTTPError
 from deploy import clients
 from tocsin.cloud.embedded import EmbeddedAws, embedded
 
+pytestmark = pytest.mark.long
+
 GOOD = [f"A{number},Airline {number}" for number in range(2000)]
 BAD = [f"TOOLONGACODE{number},Airline {number}" for number in range(300)]
 PART = 5000  # bytes: so that the quarantine file of this test has parts

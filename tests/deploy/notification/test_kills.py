@@ -25,6 +25,8 @@ from notification_tools import Context, Place, expected, find, logged, metrics
 
 from deploy import clients
 
+pytestmark = pytest.mark.long
+
 SEEDS, CHUNKS = 200, 5
 FIRST_DAY = date(2026, 1, 1)
 SUBSCRIBERS = {"nobody": 0, "one": 1, "few": 5, "some": 11}

@@ -205,8 +205,10 @@ class TestApi:
         assert statement["Action"] == ["execute-api:Invoke"]
         assert statement["Resource"][0]["Fn::Sub"].endswith("${NotificationsApi}/live/GET/users/*/notifications")
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-        named, layer, account = trust["Principal"]["AWS"]["Fn::If"]
-        assert (named, layer) == ("IdentityLayerNamed", {"Ref": "IdentityLayerArn"})
+        condition, (layer, validator), (account,) = trust["Principal"]["AWS"]["Fn::If"]
+        assert (condition, layer) == ("IdentityLayerNamed", {"Ref": "IdentityLayerArn"})
+        # Validation calls the API as a user, so the role that deploys may become one where it is named.
+        assert validator["Fn::If"] == ["HasDelivery", {"Ref": "DeliveryRoleArn"}, {"Ref": "AWS::NoValue"}]
         assert account["Fn::Sub"].endswith(":iam::${AWS::AccountId}:root")
 
     def test_the_reader_knows_the_sessions_of_that_role(self) -> None:

@@ -22,6 +22,8 @@ from deploy.validate import (
     reader_writes,
 )
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def as_owner(stage: Stage) -> Iterator[pg8000.native.Connection]:

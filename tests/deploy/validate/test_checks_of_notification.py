@@ -16,6 +16,8 @@ from deploy.validate.reader import reader
 from deploy.validate import CheckFailedError, Target, notification_travels, other_user, perform, unsigned_call
 from tocsin.cloud.environments import FromVariable
 
+pytestmark = pytest.mark.long
+
 ANSWERS_EVERYBODY = (
     'def handler(event, context):\n    return {"statusCode": 200, "body": "{\\"notifications\\": []}"}\n'
 )

@@ -16,6 +16,8 @@ from deploy.validate import CHECKS, Check, Target, as_json, perform, target_of
 from tocsin.cloud.environments import Environment
 from tocsin.errors import CloudError
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def file(stage: Stage, tmp_path: Path) -> Path:
