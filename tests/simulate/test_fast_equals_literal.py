@@ -10,15 +10,25 @@ from hypothesis import strategies as st
 from shorthand import METRIC, NOON, VALUES, alarm, expression_alarm, minutes
 
 from tocsin.alarm import Alarm, AlarmState, Comparison, Metric, MetricStat, TreatMissingData
+from tocsin.simulate.delay import LateSource, horizon
 from tocsin.simulate.metric_alarm import evaluate
-from tocsin.simulate.reading import FreshBreach, Premature, Reading
+from tocsin.simulate.reading import Counted, DynamoDbMissing, FreshBreach, Premature, Reading
 from tocsin.simulate.series import Series, Store
 from tocsin.simulate.template import AlarmTemplate
 from tocsin.simulate.timeline import simulate
 
 OTHER = Metric("Test", "Other")
 PATTERNS = st.text(alphabet="0X-", min_size=1, max_size=60)
-READINGS = st.builds(Reading, st.integers(0, 4), st.sampled_from(Premature), st.sampled_from(FreshBreach))
+READINGS = st.builds(
+    Reading,
+    st.integers(0, 4),
+    st.sampled_from(Premature),
+    st.sampled_from(FreshBreach),
+    st.sampled_from(DynamoDbMissing),
+    st.booleans(),
+    st.sampled_from(Counted),
+)
+SECONDS = st.one_of(st.just(0), st.integers(1, 900)).map(lambda count: timedelta(seconds=count))
 EXPRESSIONS = st.sampled_from(
     [
         "m1",
@@ -103,6 +113,34 @@ def test_fast_equals_literal(
         assert fast.state_at(one.name, at) is state
 
 
+@settings(max_examples=300, deadline=None)
+@given(alarms(), PATTERNS, PATTERNS, READINGS, SECONDS, SECONDS, st.integers(0, 59))
+def test_fast_equals_literal_for_late_data(
+    one: Alarm, first: str, second: str, reading: Reading, late: timedelta, later: timedelta, offset: int
+) -> None:
+    store = Store()
+    for metric, pattern in ((METRIC, first), (OTHER, second)):
+        store.add_series(Series(metric, NOON, 60, values=[VALUES[sign] for sign in pattern]))
+    start = NOON + timedelta(seconds=offset)
+    end = start + minutes(len(first) + 5)
+    literal = LiteralSource({METRIC: first, OTHER: second})
+    delays = {METRIC: late, OTHER: later}
+    fast, slow = (
+        simulate(AlarmTemplate((one,)), source, start, end, reading=reading, delays=delays)
+        for source in (store, literal)
+    )
+    assert fast.changes == slow.changes
+    assert fast.evidence == slow.evidence
+    # And the literal timeline is nothing but evaluations of what has arrived.
+    state = AlarmState.INSUFFICIENT_DATA
+    for minute in range(len(first) + 6):
+        at = start if minute == 0 else NOON + minutes(minute)
+        if at <= end:
+            arrived = {metric: horizon(one, at, delay) for metric, delay in delays.items()}
+            state = evaluate(one, LateSource(literal, arrived), at, state, reading=reading).state
+            assert fast.state_at(one.name, at) is state
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=1, max_size=120),
@@ -110,9 +148,15 @@ def test_fast_equals_literal(
     st.integers(0, 59),
     st.integers(0, 59),
     st.sampled_from(TreatMissingData),
+    st.one_of(st.just(0), st.integers(1, 200)),
 )
 def test_fast_equals_literal_for_multi_day_alarms(
-    hours: list[int | None], shape: tuple[int, int, int], hourly_minute: int, offset: int, treat: TreatMissingData
+    hours: list[int | None],
+    shape: tuple[int, int, int],
+    hourly_minute: int,
+    offset: int,
+    treat: TreatMissingData,
+    late: int,
 ) -> None:
     period, n, m = shape
     store = Store()
@@ -129,6 +173,7 @@ def test_fast_equals_literal_for_multi_day_alarms(
             start + timedelta(hours=150),
             hourly_minute=hourly_minute,
             literal=literal,
+            delays=minutes(late),
         )
         for literal in (False, True)
     ]
@@ -141,15 +186,47 @@ def test_fast_equals_literal_for_multi_day_alarms(
     st.sampled_from(["p50", "p90", "tm75", "PR(:4)", "SampleCount", "Maximum", "Minimum"]),
     st.booleans(),
     st.sampled_from([60, 120, 300]),
+    SECONDS,
 )
 def test_fast_equals_literal_for_samples(
-    samples: list[tuple[int, int, int]], statistic: str, evaluate_low: bool, period: int
+    samples: list[tuple[int, int, int]], statistic: str, evaluate_low: bool, period: int, late: timedelta
 ) -> None:
     store = Store()
     for minute, value, count in samples:
         store.add(METRIC, NOON + minutes(minute), value, count=count)
     one = replace(alarm(3, 2, statistic=statistic, period=period), threshold=4.5, evaluate_low_samples=evaluate_low)
     both = [
-        simulate(AlarmTemplate((one,)), store, NOON, NOON + minutes(50), literal=literal) for literal in (False, True)
+        simulate(AlarmTemplate((one,)), store, NOON, NOON + minutes(50), literal=literal, delays=late)
+        for literal in (False, True)
+    ]
+    assert both[0] == both[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=1, max_size=40),
+    st.sampled_from([10, 20, 30]),
+    st.integers(1, 4),
+    st.integers(0, 100),
+    st.sampled_from(TreatMissingData),
+)
+def test_fast_equals_literal_every_ten_seconds(
+    values: list[int | None], period: int, n: int, late: int, treat: TreatMissingData
+) -> None:
+    store = Store()
+    for index, value in enumerate(values):
+        if value is not None:
+            store.add(METRIC, NOON + timedelta(seconds=10 * index), value)
+    one = replace(alarm(n, n, treat, period=period), threshold=1)
+    both = [
+        simulate(
+            AlarmTemplate((one,)),
+            store,
+            NOON,
+            NOON + minutes(5),
+            literal=literal,
+            delays={METRIC: timedelta(seconds=late)},
+        )
+        for literal in (False, True)
     ]
     assert both[0] == both[1]

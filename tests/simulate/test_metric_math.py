@@ -255,6 +255,10 @@ def test_a_long_sum_is_no_deep_one() -> None:
         ([query("e1", "m1", period=120), stat("m1")], "found 60, 120"),
         ([query("e1", "TIME_SERIES(1)")], "found none"),
         ([query("e1", "SUM(METRICS())"), *(stat(f"m{i}") for i in range(11))], "at most 10 metrics"),
+        (
+            [stat("m1"), query("e0", "m1"), *(query(f"e{i}", "m1", return_data=False) for i in range(1, 11))],
+            "at most 10 metrics and 10 expressions",
+        ),
         ([query("E1", "m1"), stat("m1")], "begin with a small letter"),
         ([query("m1", "1"), stat("m1")], "used twice"),
         ([MetricQuery("m1"), stat("m2")], "either a metric or an expression"),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from shorthand import METRIC, NOON, alarm, minutes, store
 
-from tocsin.alarm import Actions, AlarmState, CompositeAlarm, Metric, TreatMissingData
+from tocsin.alarm import Actions, AlarmState, Comparison, CompositeAlarm, Metric, TreatMissingData
 from tocsin.errors import SimulationError
 from tocsin.simulate.series import Series, Store
 from tocsin.simulate.suppression import SuppressedBy
@@ -214,3 +214,24 @@ def test_errors(start: datetime, end: datetime, more: dict[str, object], message
 def test_a_statistic_that_cannot_be_had_names_the_alarm() -> None:
     with pytest.raises(SimulationError, match=r"^faults: p90 of Test/Faults.* give the series as Samples"):
         run(alarm(1, 1, statistic="p90"), source=faults("0"))
+
+
+def test_composites_that_share_nothing_do_not_see_each_other() -> None:
+    def team(name: str) -> list[object]:
+        alone = replace(alarm(1, 1, TreatMissingData.NOT_BREACHING, name=name), actions=TOLD)
+        shield = replace(alone, name=f"{name} shield", comparison=Comparison.LESS_OR_EQUAL)
+        return [
+            alone,
+            shield,
+            CompositeAlarm(f"{name} any", f'ALARM("{name}")', actions=TOLD),
+            CompositeAlarm(
+                f"{name} held", f'ALARM("{name} any")', "", TOLD, f"{name} shield", suppressor_wait=60,
+                suppressor_extension=120,
+            ),
+        ]  # fmt: skip
+
+    source = faults("00XX0X0000XXX000")
+    together = run(*team("red"), *team("blue"), source=source)
+    apart = run(*team("red"), source=source).changes | run(*team("blue"), source=source).changes
+    assert together.changes == apart
+    assert len({len(changes) for changes in together.changes.values()}) > 1

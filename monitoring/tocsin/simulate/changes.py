@@ -14,8 +14,8 @@ class Change:
     """An alarm enters ``state``.
 
     ``actions`` run because of it at ``acted_at``, later than ``at`` where a suppressor made them wait; both are empty
-    if none run.  ``suppressed_by`` tells what held them back when the state changed.  ``depends_on_range``:
-    the verdict would differ with another length of the evaluation range, which AWS does not publish.
+    if none run.  ``suppressed_by`` tells what held them back when the state changed, ``muted_by`` the mute rule that
+    held them back when they would have run.  ``depends_on_range``: the verdict would differ with another length of the evaluation range, which AWS does not publish.
     The first change of an alarm is its state at the start of the timeline, and may be from a state to itself.
     """
 
@@ -27,6 +27,7 @@ class Change:
     acted_at: datetime | None = None
     suppressed_by: SuppressedBy | None = None
     depends_on_range: bool = False
+    muted_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The rules of composite alarms: text to tree, tree to true or false.
 
 User guide, page "Combining alarms"; API reference, PutCompositeAlarm.  AWS does not document the precedence of the
-operators; taken here: NOT before AND before OR.  Nor does it say how AT_LEAST rounds a percentage; taken here: up.
+operators; taken by default: NOT before AND before OR.  Nor does it say how AT_LEAST rounds a percentage; taken by
+default: up.  ``reading.py`` has the other readings.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import lru_cache
 
 from ..alarm import AlarmState
 from ..errors import SimulationError
+from .reading import DEFAULT, Precedence, Reading, Share
 
 MAX_LENGTH = 10_240
 MAX_CHILDREN = 100
@@ -62,6 +64,14 @@ class Or:
 
 
 @dataclass(frozen=True, slots=True)
+class InOrder:
+    """Operands joined from left to right, each by AND (True) or OR: only where no precedence is assumed."""
+
+    first: Rule
+    rest: tuple[tuple[bool, Rule], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AtLeast:
     """``AT_LEAST(count, [NOT] state, (alarms…))``; a percentage is already a count."""
 
@@ -71,15 +81,15 @@ class AtLeast:
     alarms: tuple[str, ...]
 
 
-Rule = Constant | InState | Not | And | Or | AtLeast
+Rule = Constant | InState | Not | And | Or | InOrder | AtLeast
 
 
 @lru_cache(maxsize=4096)
-def parse_rule(text: str) -> Rule:
+def parse_rule(text: str, reading: Reading = DEFAULT) -> Rule:
     """The tree of an AlarmRule.  Raises SimulationError with the position (from 1), or for a broken limit."""
     if len(text) > MAX_LENGTH:
         raise SimulationError(f"alarm rule of {len(text)} characters; CloudWatch takes at most {MAX_LENGTH}")
-    parser = _Parser(text)
+    parser = _Parser(text, reading)
     rule = parser.any_of()
     if parser.kind != "end":
         raise parser.error(f"unexpected {parser.token!r}")
@@ -110,6 +120,12 @@ def _holds(rule: Rule, states: Mapping[str, AlarmState]) -> bool:
             return all(_holds(operand, states) for operand in operands)
         case Or(operands):
             return any(_holds(operand, states) for operand in operands)
+        case InOrder(first, rest):
+            held = _holds(first, states)
+            for both, operand in rest:
+                other = _holds(operand, states)
+                held = held and other if both else held or other
+            return held
         case AtLeast(count, state, negated, alarms):
             return sum((states[alarm] is state) is not negated for alarm in alarms) >= count
 
@@ -154,6 +170,8 @@ def _mentions(rule: Rule) -> list[str]:
             return _mentions(operand)
         case And(operands) | Or(operands):
             return [name for operand in operands for name in _mentions(operand)]
+        case InOrder(first, rest):
+            return [*_mentions(first), *(name for _, operand in rest for name in _mentions(operand))]
         case AtLeast(_, _, _, alarms):
             return list(alarms)
         case _:
@@ -161,7 +179,8 @@ def _mentions(rule: Rule) -> list[str]:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, reading: Reading) -> None:
+        self.reading = reading
         self.text, self.position, self.depth, self.elements = text, 0, 0, 0
         self.kind, self.token, self.start = "", "", 0
         self.advance()
@@ -192,10 +211,18 @@ class _Parser:
             raise self.error(f"expected {token!r}, found {self.token!r}")
 
     def any_of(self) -> Rule:
+        if self.reading.precedence is Precedence.LEFT_TO_RIGHT:
+            return self.in_order()
         operands = [self.all_of()]
         while self.accept("OR"):
             operands.append(self.all_of())
         return operands[0] if len(operands) == 1 else Or(tuple(operands))
+
+    def in_order(self) -> Rule:
+        first, rest = self.negated(), []
+        while (word := self.token) in ("AND", "OR") and self.accept(word):
+            rest.append((word == "AND", self.negated()))
+        return InOrder(first, tuple(rest)) if rest else first
 
     def all_of(self) -> Rule:
         operands = [self.negated()]
@@ -271,9 +298,19 @@ class _Parser:
         self.expect(")")
         self.expect(")")
         share = _SHARE.fullmatch(number)
-        # Rounded first: 7 % of 100 alarms is 7, not the 8 that 7.000000000000001 would give.
-        count = math.ceil(round(float(share.group(1)) * len(alarms) / 100, 6)) if share else int(number)
+        count = self.share(float(share.group(1)) * len(alarms) / 100) if share else int(number)
         if not 1 <= count <= len(alarms):
             self.start = place
             raise self.error(f"AT_LEAST {number} of {len(alarms)} alarms can never be, or always is, true")
         return AtLeast(count, state, negated, tuple(alarms))
+
+    def share(self, alarms: float) -> int:
+        # Rounded first: 7 % of 100 alarms is 7, not the 8 that 7.000000000000001 would give.
+        exact = round(alarms, 6)
+        match self.reading.at_least:
+            case Share.UP:
+                return math.ceil(exact)
+            case Share.DOWN:
+                return max(math.floor(exact), 1) if exact > 0 else 0
+            case Share.NEAREST:
+                return max(math.floor(exact + 0.5), 1) if exact > 0 else 0

@@ -10,18 +10,21 @@ from ..alarm import AlarmState, CompositeAlarm
 from ..errors import SimulationError
 from .changes import Change, Forced, actions_for
 from .composite import Rule, alarm_name, evaluate_rule, evaluation_order, names_in, parse_rule
+from .reading import DEFAULT, Reading
 from .reasons import INITIAL, explain_composite
 from .suppression import ActionGate, Release
 from .template import AlarmTemplate, Unsupported
 
 
-def usable_composites(template: AlarmTemplate) -> tuple[dict[str, tuple[CompositeAlarm, Rule]], list[Unsupported]]:
+def usable_composites(
+    template: AlarmTemplate, reading: Reading = DEFAULT
+) -> tuple[dict[str, tuple[CompositeAlarm, Rule]], list[Unsupported]]:
     """The composites whose rules can be evaluated, and the others with the reason."""
     refused: list[Unsupported] = []
     usable: dict[str, tuple[CompositeAlarm, Rule]] = {}
     for composite in template.composites:
         try:
-            usable[composite.name] = composite, parse_rule(composite.rule)
+            usable[composite.name] = composite, parse_rule(composite.rule, reading)
         except SimulationError as error:
             refused.append(Unsupported(composite.name, "", str(error)))
     metric_alarms = {alarm.name for alarm in template.alarms}
@@ -55,6 +58,51 @@ def _refuse_circles(usable: dict[str, tuple[CompositeAlarm, Rule]], refused: lis
                 refused.append(Unsupported(name, "", str(error)))
         else:
             return
+
+
+def run_composites(
+    composites: Mapping[str, tuple[CompositeAlarm, Rule]],
+    initial: Mapping[str, AlarmState],
+    metric_alarms: Mapping[str, Sequence[Change]],
+    forced: Sequence[Forced],
+    start: datetime,
+    end: datetime,
+) -> dict[str, list[Change]]:
+    """The changes of all composites, by name.
+
+    Those that have nothing to do with each other run on their own, so that time grows with their number, not its square.
+    """
+    records: dict[str, list[Change]] = {}
+    for group in _groups(composites):
+        states = {name: initial.get(name, AlarmState.INSUFFICIENT_DATA) for name in group}
+        mentioned = {one for name in group for one in _needed(*composites[name])}
+        course = CompositeCourse({name: composites[name] for name in group}, states, start)
+        course.run(
+            {name: changes for name, changes in metric_alarms.items() if name in mentioned},
+            [one for one in forced if one.alarm in states],
+            end,
+        )
+        records |= course.records
+    return records
+
+
+def _groups(composites: Mapping[str, tuple[CompositeAlarm, Rule]]) -> list[list[str]]:
+    """Composites that mention each other or an alarm in common, in the order of the template."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            leader[name] = leader[leader[name]]
+            name = leader[name]
+        return name
+
+    for name, (composite, rule) in composites.items():
+        for one in _needed(composite, rule):
+            leader[find(one)] = find(name)
+    groups: dict[str, list[str]] = {}
+    for name in composites:
+        groups.setdefault(find(name), []).append(name)
+    return list(groups.values())
 
 
 class CompositeCourse:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 from ..alarm import Metric
 from ..errors import SimulationError
-from .series_file import Series
+from .series_file import EARLIEST_YEAR, Series
+from .text_lines import limited_lines
 
 # Namespace/Name{Dimension=Value,…}; a namespace has slashes of its own, so the last one before the brace divides.
 _METRIC = re.compile(r"(?P<namespace>[^{}]+)/(?P<name>[^/{}]+)(?:\{(?P<dimensions>.*)\})?")
 _DIMENSION = re.compile(r'\s*(?P<name>[^={},"]+?)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^,"{}]*?))\s*(?:,|$)')
 _HEADER = {"timestamp", "time", "date", "datetime", "at"}
 _LONELY_PERIOD = 60
+# More missing values than these are the work of a wrong unit: ten years of minutes, or twenty for each that is there.
+_LONGEST, _SPARSEST = 5_300_000, 20
+_MAX_LINE = 10_000
+_FORM = "a line is timestamp,value"
 _SHORT_PERIODS = (30, 10, 5, 1)
 # Seconds since 1970 beyond this are milliseconds in disguise: the year 2286 is not in anybody's history.
 _MAX_SECONDS = 10_000_000_000
+_MIN_SECONDS = (EARLIEST_YEAR - 1970) * 365 * 86_400
 
 
 def parse_metric(text: str) -> Metric:
@@ -53,8 +60,9 @@ def read_csv(path: Path, metric: Metric) -> Series:
     period is the largest that all times fit, at least the distance of the closest two.  Raises SimulationError
     with file and line.
     """
-    times: list[int] = []
-    values: list[float | None] = []
+    import numpy as np
+
+    times, values = array("q"), array("d")
     for line, at, value in _rows(path):
         if times and at <= times[-1]:
             problem = "the time of the line before again" if at == times[-1] else "before the line above"
@@ -63,31 +71,32 @@ def read_csv(path: Path, metric: Metric) -> Series:
         values.append(value)
     if not times:
         raise SimulationError(f"{path}: holds no datapoint")
-    period = math.gcd(*(later - earlier for earlier, later in pairwise(times))) or _LONELY_PERIOD
-    period = _legal(period, times, path)
+    moments = np.frombuffer(times, dtype=np.int64)
+    period = _legal(int(np.gcd.reduce(np.diff(moments))) or _LONELY_PERIOD, times, path)
     start = times[0]
-    held: list[float | None] = [None] * ((times[-1] - start) // period + 1)
-    for at, value in zip(times, values, strict=True):
-        held[(at - start) // period] = value
-    return Series(metric, datetime.fromtimestamp(start, UTC), period, values=held, where=str(path))
+    held = np.full((times[-1] - start) // period + 1, np.nan)
+    held[(moments - start) // period] = np.frombuffer(values, dtype=np.float64)
+    # An array, not a list: a file of a gigabyte must not become ten of them.
+    series = cast("Sequence[float | None]", held)
+    return Series(metric, datetime.fromtimestamp(start, UTC), period, values=series, where=str(path))
 
 
-def _legal(period: int, times: list[int], path: Path) -> int:
+def _legal(period: int, times: array[int], path: Path) -> int:
     """The longest period that CloudWatch has and all times fit."""
     if period % 60:
         period = next(one for one in _SHORT_PERIODS if period % one == 0)
     unit = min(period, 60)
     if times[0] % unit:
         raise SimulationError(f"{path}: {_shown(times[0])} is not on a boundary of {unit} s; round the times down")
-    if (times[-1] - times[0]) // period > 50_000_000:
+    if (times[-1] - times[0]) // period > max(_LONGEST, _SPARSEST * len(times)):
         raise SimulationError(f"{path}: spans too long a time at {period} s a value; check the unit of its times")
     return period
 
 
-def _rows(path: Path) -> Iterator[tuple[int, int, float | None]]:
+def _rows(path: Path) -> Iterator[tuple[int, int, float]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in (reader := csv.reader(file, strict=True)):
+            for row in (reader := csv.reader(limited_lines(file, path, _MAX_LINE, _FORM), strict=True)):
                 if not row or not "".join(row).strip():
                     continue
                 where = f"{path}:{reader.line_num}"
@@ -111,6 +120,8 @@ def _time(text: str, where: str) -> int:
         seconds = int(text.partition(".")[0])
         if seconds > _MAX_SECONDS:
             raise SimulationError(f"{where}: {text} is too late for seconds since 1970; are these milliseconds?")
+        if seconds < _MIN_SECONDS:
+            raise SimulationError(f"{where}: {text} seconds since 1970 are before {EARLIEST_YEAR}; check the unit")
         return seconds
     try:
         at = datetime.fromisoformat(text)
@@ -118,6 +129,8 @@ def _time(text: str, where: str) -> int:
         raise SimulationError(
             f"{where}: {text!r} is no time; write 2026-01-01T00:00:00Z or seconds since 1970"
         ) from None
+    if at.year < EARLIEST_YEAR:
+        raise SimulationError(f"{where}: {text!r} is before {EARLIEST_YEAR}, which no metric is of")
     if at.tzinfo is None:
         raise SimulationError(f"{where}: {text!r} has no time zone; end it with Z for UTC")
     if at.microsecond:
@@ -125,9 +138,9 @@ def _time(text: str, where: str) -> int:
     return int(at.timestamp())
 
 
-def _value(text: str, where: str) -> float | None:
+def _value(text: str, where: str) -> float:
     if not text:
-        return None
+        return math.nan
     try:
         value = float(text)
     except ValueError:

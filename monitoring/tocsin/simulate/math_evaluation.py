@@ -49,6 +49,7 @@ class Calculation:
     period: int
     reading: Reading
     known: dict[str, Value] = field(default_factory=dict)
+    _called: dict[syntax.Call, Value] = field(default_factory=dict)
 
     def series(self, name: str) -> Floats:
         """The time series of query ``name``.  Raises SimulationError if it is a number or several series."""
@@ -90,6 +91,11 @@ class Calculation:
             case syntax.Call("METRICS", arguments):
                 part = arguments[0].value if arguments and isinstance(arguments[0], syntax.Text) else ""
                 return [_line(self.id(name), "METRICS") for name in self.stats if part in name]
+            case syntax.Call("DIFF", (subject,)):
+                # Written twice in an expression, it is calculated once.
+                if node not in self._called:
+                    self._called[node] = _FUNCTIONS["DIFF"](self, self.evaluate(subject))
+                return self._called[node]
             case syntax.Call("PERIOD", _):
                 return Scalar(np.array([float(self.period)]))
             case syntax.Call("SORT", arguments):
@@ -260,6 +266,9 @@ def _difference(calculation: Calculation, value: Value, *, rate: bool, time: boo
     if isinstance(value, list):
         return [_line(_difference(calculation, line, rate=rate, time=time), "DIFF") for line in value]
     data = _line(value, "RATE and DIFF").data
+    if not rate and not time and not np.isnan(data).any():
+        # The usual case, of a series without holes: what is before each datapoint is its neighbour.
+        return Line(np.diff(data, axis=-1, prepend=np.nan))
     index = _before(data)
     times = np.broadcast_to(calculation.times, data.shape).astype(np.float64)
     change, lapse = data - _take(data, index), times - _take(times, index)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..alarm import Actions, Alarm, AlarmState, EvaluationWindow, Metric, MetricStat
 from ..errors import SimulationError
 from .changes import Change, Evidence, Forced, actions_for
-from .metric_alarm import effective_treatment, evaluate
+from .delay import Delays, LateSource, delays_of, hidden_seconds, horizon
+from .metric_alarm import Evaluation, effective_treatment, evaluate
 from .reading import Reading
 from .reasons import INITIAL, explain
 from .schedule import clip, is_multi_day, slots, step
@@ -57,6 +58,7 @@ class MetricCourse:
     hourly_minute: int
     reading: Reading
     literal: bool
+    delays: Delays = field(default_factory=timedelta)
 
     def metric_alarm(
         self, alarm: Alarm, source: MetricSource, began: AlarmState, forced: Sequence[Forced]
@@ -78,6 +80,12 @@ class MetricCourse:
                 yield at
             at += pace
 
+    def _evaluate(self, alarm: Alarm, source: MetricSource, at: datetime, state: AlarmState) -> Evaluation:
+        late = delays_of(alarm, self.delays)
+        if late:
+            source = LateSource(source, {metric: horizon(alarm, at, delay) for metric, delay in late.items()})
+        return evaluate(alarm, source, at, state, evaluation_range=self.evaluation_range, reading=self.reading)
+
     def _one_by_one(
         self, alarm: Alarm, source: MetricSource, began: AlarmState, forced: Sequence[Forced]
     ) -> tuple[list[Change], Evidence]:
@@ -85,13 +93,14 @@ class MetricCourse:
         state, waiting = began, sorted(forced, key=lambda one: one.at)
         count = with_data = dependent = 0
         last_read, last = None, None
+        late = delays_of(alarm, self.delays)
         for at in self.moments(alarm):
             while waiting and waiting[0].at < at:
                 state = self._force(alarm, waiting.pop(0), state, changes)
-            read = slots(alarm, at, 1)
+            read = slots(alarm, at, 1), _arrived(alarm, at, late)
             if last is None or read != last_read:
                 # Between two boundaries of a wall clock every evaluation reads the same.
-                last = evaluate(alarm, source, at, state, evaluation_range=self.evaluation_range, reading=self.reading)
+                last = self._evaluate(alarm, source, at, state)
                 last_read = read
             new = state if last.kept else last.state
             count += 1
@@ -130,10 +139,26 @@ class MetricCourse:
         latest = int((stop - origin - lag) // pace)
         rows = np.concatenate(([0], np.arange(earliest, latest + 1, dtype=np.int64)))
         moments = np.concatenate(([begin], origin + lag + rows[1:] * pace))
-        swept = fast.sweep(
-            alarm, source, first, int(rows[-1]) + 1, evaluation_range=self.evaluation_range, reading=self.reading
-        )
-        codes = swept.codes[rows]
+
+        def sweep(count: int, hidden: Mapping[Metric, int]) -> fast.Sweep:
+            return fast.sweep(
+                alarm,
+                source,
+                first,
+                count,
+                evaluation_range=self.evaluation_range,
+                reading=self.reading,
+                hidden=hidden,
+            )
+
+        late = delays_of(alarm, self.delays)
+        hidden = hidden_seconds(alarm, first + timedelta(seconds=lag), late)
+        before_first = hidden_seconds(alarm, self.start, late)
+        swept = sweep(int(rows[-1]) + 1, hidden)
+        # A multi-day alarm is evaluated at the start whatever the minute, and finds more or less arrived than later.
+        at_start = swept if before_first == hidden else sweep(1, before_first)
+        codes, depends, has_data = swept.codes[rows], swept.depends_on_range[rows], swept.has_data[rows]
+        codes[0], depends[0], has_data[0] = at_start.codes[0], at_start.depends_on_range[0], at_start.has_data[0]
         manual: dict[int, Forced] = {}
         for one in sorted(forced, key=lambda one: one.at):
             if one.at < self.start:
@@ -142,6 +167,7 @@ class MetricCourse:
                 place = int(np.searchsorted(moments, one.at.timestamp(), side="right"))
                 code = fast.CODES.index(Verdict(one.state.value))
                 codes, rows = np.insert(codes, place, code), np.insert(rows, place, -1)
+                depends, has_data = np.insert(depends, place, False), np.insert(has_data, place, False)
                 moments = np.insert(moments, place, one.at.timestamp())
                 manual[place] = one
         start_code = fast.CODES.index(Verdict(began.value))
@@ -162,15 +188,22 @@ class MetricCourse:
             if verdict is Verdict.RETAIN:
                 reason = INITIAL
             elif swept.values is None:
-                reason = evaluate(
-                    alarm, source, at, old, evaluation_range=self.evaluation_range, reading=self.reading
-                ).reason
+                reason = self._evaluate(alarm, source, at, old).reason
             else:
-                reason = explain(alarm, fast.points(swept.values, row, alarm, first), verdict, treat)
-            changes.append(_change(at, old, new, reason, alarm.actions, depends=bool(swept.depends_on_range[row])))
-        read = rows[rows >= 0]
-        seen = Evidence(len(read), int(swept.has_data[read].sum()), int(swept.depends_on_range[read].sum()))
-        return changes, seen
+                values = at_start.values if index == 0 and at_start.values is not None else swept.values
+                reason = explain(alarm, fast.points(values, row, alarm, first), verdict, treat)
+            changes.append(_change(at, old, new, reason, alarm.actions, depends=bool(depends[index])))
+        read = rows >= 0
+        return changes, Evidence(int(read.sum()), int(has_data[read].sum()), int(depends[read].sum()))
+
+
+def _arrived(alarm: Alarm, at: datetime, late: Mapping[Metric, timedelta]) -> tuple[datetime, ...]:
+    """Up to when each late metric can be read at ``at``, as far as the alarm reads it at all."""
+    if not late:
+        return ()
+    start, length = slots(alarm, at, 1)[-1]
+    end = start + timedelta(seconds=length)
+    return tuple(min(horizon(alarm, at, delay), end) for delay in late.values())
 
 
 def _change(

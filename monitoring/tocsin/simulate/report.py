@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..alarm import AlarmState
-from ..errors import InputError, SimulationError
+from ..alarm import AlarmState, Metric
+from ..errors import SimulationError
+from .changes import Change, Evidence
+from .composite import names_in, parse_rule
+from .mute import MuteRule
+from .options import parse_delays, parse_forced, parse_moment
+from .reading import DEFAULT, Reading
 from .series import load_series
 from .template import AlarmTemplate, read_template
 from .timeline import Timeline, simulate
@@ -22,36 +27,63 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """A timeline with the template it is of."""
+    """A timeline with the template it is of, and the metrics in the series that none of its alarms reads."""
 
     template: AlarmTemplate
     timeline: Timeline
+    unread: tuple[Metric, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """``alarms``: by name, the state at the start and every change; and what was not evaluated or saw no data."""
+        """``alarms``: by name, the state at the start and every change; ``evidence``: what each of them saw.
+
+        Beside them what was not evaluated, saw no data, has no value or is read by no alarm.
+        """
         return {
             "from": _stamp(self.timeline.start),
             "to": _stamp(self.timeline.end),
             "alarms": {
-                name: [
-                    {
-                        "at": _stamp(change.at),
-                        "from": change.from_state.value,
-                        "state": change.state.value,
-                        "reason": change.reason,
-                        "actions": list(change.actions),
-                        "acted_at": _stamp(change.acted_at) if change.acted_at else None,
-                        "suppressed_by": change.suppressed_by.value if change.suppressed_by else None,
-                        "depends_on_range": change.depends_on_range,
-                    }
-                    for change in changes
-                ]
-                for name, changes in self.timeline.changes.items()
+                name: [_change(change) for change in changes] for name, changes in self.timeline.changes.items()
+            },
+            "evidence": {name: self._evidence(name) for name in self.timeline.changes},
+            "mute_rules": {
+                rule.name: {
+                    "alarms": list(rule.alarms),
+                    "unknown": list(self.timeline.mute_targets_unknown.get(rule.name, ())),
+                }
+                for rule in self.template.mutes
             },
             "refused": {refused.name: refused.reason for refused in self.timeline.refused},
             "without_data": list(self.timeline.without_data),
             "unresolved": list(self.template.unresolved),
+            "unread": [str(metric) for metric in self.unread],
         }
+
+    def _evidence(self, name: str) -> dict[str, Any]:
+        """Of a metric alarm what its evaluations saw, of a composite the alarms it watches."""
+        seen = self.timeline.evidence.get(name)
+        if seen is None:
+            rule = next(one.rule for one in self.template.composites if one.name == name)
+            return {"watches": list(names_in(parse_rule(rule)))}
+        return {
+            "evaluations": seen.evaluations,
+            "with_data": seen.with_data,
+            "range_dependent": seen.range_dependent,
+            "silent_metrics": [str(metric) for metric in seen.silent_metrics],
+        }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "at": _stamp(change.at),
+        "from": change.from_state.value,
+        "state": change.state.value,
+        "reason": change.reason,
+        "actions": list(change.actions),
+        "acted_at": _stamp(change.acted_at) if change.acted_at else None,
+        "suppressed_by": change.suppressed_by.value if change.suppressed_by else None,
+        "muted_by": change.muted_by,
+        "depends_on_range": change.depends_on_range,
+    }
 
 
 def run(
@@ -61,31 +93,43 @@ def run(
     start: str | None,
     end: str | None,
     metrics: Sequence[str] = (),
+    *,
+    evaluation_range: int | None = None,
+    reading: Reading = DEFAULT,
+    forced: Sequence[str] = (),
+    delays: Sequence[str] = (),
+    mutes: Sequence[MuteRule] = (),
 ) -> Simulation:
     """Evaluate the template over the series, by default from their first datapoint to their last.
 
-    ``metrics`` names what the CSV files among ``series`` hold, in their order.  Raises InputError, TemplateError or SimulationError.
+    ``metrics`` names what the CSV files among ``series`` hold, in their order; ``forced`` and ``delays`` are texts such
+    as ``2026-01-01T00:10:00Z ALARM NAME`` and ``Namespace/Name{Dim=V}=120s``.
+    Raises InputError, TemplateError or SimulationError.
     """
     read = read_template(template, parameters)
     if not read.alarms and not read.composites:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in read.unsupported[:3])
         raise SimulationError(f"{template}: no alarm that can be evaluated" + (f" ({reasons})" if reasons else ""))
+    used = tuple(dict.fromkeys(metric for alarm in read.alarms for metric in alarm.metrics))
+    by_hand, late = [parse_forced(text) for text in forced], parse_delays(delays, used)
     store = load_series(series, metrics)
     span = store.span()
     if span is None:
         raise SimulationError("the series hold no datapoint; there is nothing to evaluate")
-    first = _moment("--from", start) if start is not None else span[0]
-    last = _moment("--to", end) if end is not None else span[1]
-    return Simulation(read, simulate(read, store, first, last))
-
-
-def _moment(option: str, text: str) -> datetime:
-    """A time such as ``2026-01-01T00:00:00Z``; without a zone it is UTC.  Raises InputError."""
-    try:
-        at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InputError(f"{option}: not a time: {text!r}; write it as 2026-01-01T00:00:00Z") from None
+    first = parse_moment(start, "--from") if start is not None else span[0]
+    last = parse_moment(end, "--to") if end is not None else span[1]
+    timeline = simulate(
+        read,
+        store,
+        first,
+        last,
+        forced=by_hand,
+        evaluation_range=evaluation_range,
+        reading=reading,
+        mutes=mutes,
+        delays=late,
+    )
+    return Simulation(read, timeline, tuple(metric for metric in store.metrics() if metric not in set(used)))
 
 
 def lines(simulation: Simulation) -> Iterator[str]:
@@ -102,7 +146,10 @@ def lines(simulation: Simulation) -> Iterator[str]:
         yield f"  {change.reason}"
         if change.actions:
             when = f" at {_stamp(change.acted_at)}" if change.acted_at and change.acted_at != at else ""
-            yield f"  tells{when} {', '.join(change.actions)}"
+            muted = f" (muted before by {change.muted_by})" if change.muted_by else ""
+            yield f"  tells{when} {', '.join(change.actions)}{muted}"
+        elif change.muted_by is not None:
+            yield f"  tells nobody: muted by {change.muted_by}"
         elif change.suppressed_by is not None:
             yield f"  tells nobody: suppressed ({change.suppressed_by.value})"
         if change.depends_on_range:
@@ -121,17 +168,58 @@ def lines(simulation: Simulation) -> Iterator[str]:
         yield f"{quiet} alarm{'' if quiet == 1 else 's'} did not change"
     for refused in timeline.refused:
         yield f"not evaluated: {refused.name}: {refused.reason}"
-    if timeline.without_data:
-        yield _without_data(timeline.without_data)
+    for rule, unknown in timeline.mute_targets_unknown.items():
+        yield f"mute rule {rule} names {_some([repr(name) for name in unknown])}, not evaluated here"
+    yield from _accounts(timeline.evidence)
+    if simulation.unread:
+        yield f"read by no alarm: {_some([str(metric) for metric in simulation.unread])}"
     if simulation.template.unresolved:
         yield f"without a value: {', '.join(simulation.template.unresolved)}; give them with --param NAME=VALUE"
 
 
-def _without_data(names: Sequence[str]) -> str:
-    """One line, however many alarms the series say nothing about."""
-    shown, rest = names[:_NAMED], len(names) - _NAMED
-    more = f" and {rest} more, all named by --json" if rest > 0 else ""
-    return f"{len(names)} alarm{'' if len(names) == 1 else 's'} saw no data: {', '.join(shown)}{more}"
+def _accounts(evidence: Mapping[str, Evidence]) -> Iterator[str]:
+    """What the metric alarms saw: a line for each case, however many alarms it is true of."""
+    heard = {name: seen for name, seen in evidence.items() if not seen.silent}
+    always = [name for name, seen in heard.items() if seen.with_data == seen.evaluations]
+    if always:
+        yield f"{_alarms(always)} had data at every evaluation"
+    cases = (
+        (
+            "had data at some evaluations",
+            {
+                name: f"{seen.with_data} of {seen.evaluations}"
+                for name, seen in heard.items()
+                if seen.with_data < seen.evaluations
+            },
+        ),
+        (
+            "saw only some of their metrics",
+            {name: f"without {seen.silent_metrics[0]}" for name, seen in heard.items() if seen.silent_metrics},
+        ),
+        (
+            "had verdicts that depend on how far back CloudWatch looks",
+            {
+                name: f"{seen.range_dependent} of {seen.evaluations}"
+                for name, seen in heard.items()
+                if seen.range_dependent
+            },
+        ),
+    )
+    for what, found in cases:
+        if found:
+            yield f"{_alarms(found)} {what}: {_some([f'{name} ({how})' for name, how in sorted(found.items())])}"
+    if silent := sorted(name for name, seen in evidence.items() if seen.silent):
+        yield f"{_alarms(silent)} saw no data: {_some(silent)}"
+
+
+def _alarms(names: Sized) -> str:
+    return f"{len(names)} alarm{'' if len(names) == 1 else 's'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names, however many there are."""
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more, all named by --json" if rest > 0 else "")
 
 
 def _strip(timeline: Timeline, name: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from ..alarm import Metric, MetricStat
 from ..errors import SimulationError
 from .csv_file import parse_metric, read_csv
 from .series_file import Series, read_series
+from .spans import Spans
 from .statistics import Kind, StatisticSet, parse_statistic
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class _Data:
     statistic: str | None = None
     blocks: list[Columns] = field(default_factory=list)
     pending: list[tuple[int, float, float, float, float]] = field(default_factory=list)
-    spans: list[tuple[int, int, str]] = field(default_factory=list)
+    spans: Spans = field(default_factory=Spans)
     version: int = 0
 
 
@@ -52,7 +55,7 @@ class Store:
         self._data: dict[tuple[Metric, str | None], _Data] = {}
         self._merged: dict[tuple[Metric, str | None], tuple[int, Columns | None, _Data]] = {}
         self._warm: list[Columns] = []
-        self._clocks: dict[tuple[int, int, int], Indices] = {}
+        self._clocks: weakref.WeakValueDictionary[tuple[int, int, int], Indices] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def add(self, metric: Metric, at: datetime, value: float, *, count: float = 1, unit: str | None = None) -> None:
@@ -88,6 +91,8 @@ class Store:
         from .columns import build
 
         if counts is not None:
+            if (counts < 0).any():
+                raise SimulationError(f"{metric}: a sample is seen a number of times, not less than never")
             seen = counts > 0
             times, values, counts = times[seen], values[seen], counts[seen]
         if not (np.isfinite(values).all() and (counts is None or np.isfinite(counts).all())):
@@ -103,27 +108,26 @@ class Store:
 
     def add_series(self, series: Series) -> None:
         """Take over one series.  Raises SimulationError if it overlaps one that is there or is of another form."""
-        from . import columns
-
         start, size = seconds(series.start), len(series)
         where = series.where or str(series.metric)
         if series.values is not None:
             form, block = "values", self._values_block(series, start)
         else:
-            form, rows = "measured", tuple(series.rows(start))
-            times, count, sums, minimum, maximum = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-            alike = minimum == maximum
-            block = columns.build(times, count, sums, minimum, None if alike else maximum)
+            form, block = "measured", _measured_block(series, start)
         end = start + size * series.period
         with self._lock:
             data = self._entry(series.metric, series.unit, form, series.statistic, where)
-            for first, last, other in data.spans:
-                if start < last and first < end:
-                    raise SimulationError(
-                        f"{where}: overlaps the series of {series.metric} in {other}; each moment may be given once"
-                    )
-            data.spans.append((start, end, where))
+            if (other := data.spans.taken(start, end)) is not None:
+                raise SimulationError(
+                    f"{where}: overlaps the series of {series.metric} in {other}; each moment may be given once"
+                )
+            data.spans.add(start, end, where)
             data.blocks.append(block)
+            # However many short series come, few blocks stand for them, and each row is copied a few times only.
+            while len(data.blocks) > 1 and len(data.blocks[-2]) <= 2 * len(data.blocks[-1]):
+                last = data.blocks.pop()
+                joined = _join([data.blocks.pop(), last])
+                data.blocks += [] if joined is None else [self._on_a_shared_clock(joined)]
             data.version += 1
 
     def metrics(self) -> tuple[Metric, ...]:
@@ -199,15 +203,26 @@ class Store:
         from .columns import Columns, build
 
         values = np.array(series.values, dtype=np.float64)
-        clock = (start, series.period, len(values))
+        if np.isinf(values).any():
+            raise SimulationError(f"{series.where or series.metric}: infinity is no value of a metric")
         if not np.isnan(values).any():
-            # One clock for all series of the same shape: half the memory of a year of minutes.
-            times = self._clocks.get(clock)
-            if times is None:
-                times = self._clocks[clock] = start + np.arange(len(values), dtype=np.int64) * series.period
-            return Columns(times, values, values, values, None, series.period)
+            return Columns(self._clock(start, series.period, len(values)), values, values, values, None, series.period)
         kept = np.flatnonzero(~np.isnan(values))
         return build(start + kept * series.period, None, values[kept], None, None)
+
+    def _clock(self, start: int, step: int, count: int) -> Indices:
+        """One clock for all series of the same shape: half the memory of a year of minutes."""
+        import numpy as np
+
+        times = self._clocks.get((start, step, count))
+        if times is None:
+            times = self._clocks[start, step, count] = start + np.arange(count, dtype=np.int64) * step
+        return times
+
+    def _on_a_shared_clock(self, block: Columns) -> Columns:
+        if block.step is not None and len(block) > 1:
+            block.times = self._clock(int(block.times[0]), block.step, len(block))
+        return block
 
     def _columns(self, metric: Metric, unit: str | None) -> tuple[Columns | None, _Data | None]:
         with self._lock:
@@ -222,6 +237,7 @@ class Store:
                     raise SimulationError(f"{metric} has data of different forms in different units; name the unit")
                 for data in found:
                     _settle(data)
+                    data.blocks = [self._on_a_shared_clock(block) for block in data.blocks]
                 cached = version, _join([block for data in found for block in data.blocks]), found[0]
                 self._merged[metric, unit] = cached
             held = cached[1]
@@ -230,6 +246,29 @@ class Store:
                 if len(self._warm) > _WARM:
                     self._warm.pop(0).drop_caches()
             return held, cached[2]
+
+
+def _measured_block(series: Series, start: int) -> Columns:
+    """Statistic sets or samples as arrays, without an object for each."""
+    import numpy as np
+
+    from .columns import build
+
+    if series.statistic_sets is not None:
+        sets = [(index, one) for index, one in enumerate(series.statistic_sets) if one is not None]
+        times = start + np.array([index for index, _ in sets], dtype=np.int64) * series.period
+        count, sums, low, high = (
+            np.fromiter((getattr(one, name) for _, one in sets), dtype=np.float64, count=len(sets))
+            for name in ("sample_count", "sum", "minimum", "maximum")
+        )
+        return build(times, count, sums, low, None if bool((low == high).all()) else high)
+    samples = series.samples or ()
+    sizes = np.fromiter((len(values or ()) for values in samples), dtype=np.int64, count=len(samples))
+    times = np.repeat(start + np.arange(len(samples), dtype=np.int64) * series.period, sizes)
+    values = np.fromiter(
+        chain.from_iterable(values or () for values in samples), dtype=np.float64, count=int(sizes.sum())
+    )
+    return build(times, None, values, None, None)
 
 
 def _settle(data: _Data) -> None:

@@ -13,13 +13,17 @@ from typing import Any, NoReturn
 from ..alarm import Metric
 from ..errors import SimulationError
 from .statistics import StatisticSet, parse_statistic
+from .text_lines import limited_lines
 
 _FORMS = ("Values", "StatisticSets", "Samples")
 _KEYS = frozenset({"Namespace", "MetricName", "Dimensions", "Period", "Start", "Unit", "Statistic", *_FORMS})
 _SET_KEYS = ("SampleCount", "Sum", "Minimum", "Maximum")
-# Whole arrays are read at once; beyond this, one object per line is read a line at a time.
-_MAX_ARRAY_BYTES = 512 * 1024 * 1024
+# An array, and an object on one line, are read at once, and parsed take many times the memory of their text.
+_MAX_AT_ONCE = 128 * 1024 * 1024
 _MAX_SECONDS = 253_402_300_800  # the year 10000, where datetime ends
+# CloudWatch is of 2009; what lies decades before is a count or a time in another unit.
+EARLIEST_YEAR = 1971
+_MAX_PERIOD = 31 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,6 @@ class Series:
     def __len__(self) -> int:
         return max(len(one) for one in (self.values, self.statistic_sets, self.samples, ()) if one is not None)
 
-    def rows(self, start: int) -> Iterator[tuple[int, float, float, float, float]]:
-        """Time, count, sum, minimum and maximum of each statistic set or sample; ``start`` in seconds."""
-        for index, one in enumerate(self.statistic_sets or ()):
-            if one is not None:
-                yield start + index * self.period, one.sample_count, one.sum, one.minimum, one.maximum
-        for index, values in enumerate(self.samples or ()):
-            for value in values or ():
-                yield start + index * self.period, 1.0, value, value, value
-
 
 def read_series(path: Path) -> Iterator[Series]:
     """Every series of a file, in order.  Raises SimulationError with file and position."""
@@ -65,14 +60,15 @@ def read_series(path: Path) -> Iterator[Series]:
             if not first:
                 raise SimulationError(f"{path}: holds no series")
             if first != "[":
-                for number, line in enumerate(file, 1):
+                lines = limited_lines(file, path, _MAX_AT_ONCE, "give a long time as several series, one after another")
+                for number, line in enumerate(lines, 1):
                     if line.strip():
                         yield _series(_parse(line, f"{path}:{number}", number), f"{path}:{number}")
                 return
-            if size > _MAX_ARRAY_BYTES:
+            if size > _MAX_AT_ONCE:
                 raise SimulationError(
                     f"{path}: a JSON array of {size // 1024**2} MiB is too large to read at once; "
-                    "write one object per line"
+                    "write one object per line, without the brackets around them"
                 )
             for index, record in enumerate(_parse(file.read(), str(path), None)):
                 yield _series(record, f"{path}: series {index + 1}")
@@ -150,10 +146,14 @@ def _period(record: Mapping[str, Any], where: str) -> int:
     value = record.get("Period")
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0 or (value % 60 and 60 % value):
         raise SimulationError(f"{where}: Period is a number of seconds that divides 60 or is a multiple of it")
+    if value > _MAX_PERIOD or (value >= 10_000 and value % 1000 == 0 and value % 3600):
+        raise SimulationError(f"{where}: Period {value} is in seconds; are these milliseconds?")
     return value
 
 
 def _start(record: Mapping[str, Any], period: int, where: str) -> datetime:
+    if isinstance(record.get("Start"), int | float):
+        raise SimulationError(f'{where}: Start is text such as "2026-01-01T00:00:00Z", got {_shown(record["Start"])}')
     text = _text(record, "Start", where)
     try:
         start = datetime.fromisoformat(text)
@@ -161,6 +161,8 @@ def _start(record: Mapping[str, Any], period: int, where: str) -> datetime:
         raise SimulationError(f'{where}: Start {text!r} is no time; write it as "2026-01-01T00:00:00Z"') from None
     if start.tzinfo is None:
         raise SimulationError(f"{where}: Start {text!r} has no time zone; end it with Z for UTC")
+    if start.year < EARLIEST_YEAR:
+        raise SimulationError(f"{where}: Start {text!r} is before {EARLIEST_YEAR}; check its unit")
     unit = min(period, 60)
     if start.microsecond or start.timestamp() % unit:
         raise SimulationError(f"{where}: Start {text!r} is not on a boundary of {unit} s")

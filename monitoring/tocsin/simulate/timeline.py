@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from ..alarm import AlarmState
 from ..errors import SimulationError
 from .changes import Change, Evidence, Forced, Notification
-from .composite_course import CompositeCourse, usable_composites
+from .composite import alarm_name
+from .composite_course import run_composites, usable_composites
+from .delay import Delays
 from .metric_alarm import check_alarm
 from .metric_course import MetricCourse, Watched, WatchedRange
+from .mute import MuteRule
+from .muting import mute, suppressed_windows, unknown_targets, windows_by_alarm
 from .reading import DEFAULT, Reading
 from .source import MetricSource, RangeSource
 from .template import AlarmTemplate, Unsupported
@@ -20,13 +24,16 @@ from .template import AlarmTemplate, Unsupported
 __all__ = ["Change", "Evidence", "Forced", "Notification", "Timeline", "simulate"]
 
 _NO_STATES: Mapping[str, AlarmState] = MappingProxyType({})
+_NO_TARGETS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+_NO_DELAY = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """What happened between ``start`` and ``end``, both included.
 
-    ``changes`` by alarm name; ``refused`` are the alarms that were not evaluated, with the reason.
+    ``changes`` by alarm name; ``refused`` are the alarms and mute rules that were not evaluated, with the reason;
+    ``mute_targets_unknown``, by mute rule, the alarms it names that were not evaluated.
     """
 
     start: datetime
@@ -35,6 +42,7 @@ class Timeline:
     notifications: tuple[Notification, ...]
     evidence: Mapping[str, Evidence]
     refused: tuple[Unsupported, ...] = ()
+    mute_targets_unknown: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_TARGETS)
 
     @property
     def without_data(self) -> tuple[str, ...]:
@@ -61,13 +69,16 @@ def simulate(
     hourly_minute: int = 0,
     reading: Reading = DEFAULT,
     literal: bool = False,
+    mutes: Sequence[MuteRule] = (),
+    delays: Delays = _NO_DELAY,
 ) -> Timeline:
     """Run the alarms of ``template`` over ``source`` from ``start`` to ``end``.
 
     Every alarm is created at ``start`` in INSUFFICIENT_DATA, or the state in ``initial``, and evaluated at once.
     Multi-day alarms are evaluated ``hourly_minute`` minutes past each hour.  ``literal`` evaluates every moment on
     its own, slowly; the result is the same.  Composites that name an unknown or refused alarm, or each
-    other in a circle, are refused; the rest runs.  Raises SimulationError.
+    other in a circle, are refused; the rest runs.  ``mutes`` are added to the mute rules of the template.  ``delays``
+    is how long after its minute data arrives, of each metric or of all.  Raises SimulationError.
     """
     start, end = _utc(start), _utc(end)
     if end < start:
@@ -76,12 +87,15 @@ def simulate(
         )
     if not 0 <= hourly_minute < 60:
         raise SimulationError(f"hourly_minute lies between 0 and 59, got {hourly_minute}")
-    composites, refused = usable_composites(template)
-    run = MetricCourse(start, end, evaluation_range, hourly_minute, reading, literal)
+    composites, refused = usable_composites(template, reading)
+    run = MetricCourse(start, end, evaluation_range, hourly_minute, reading, literal, delays)
     known = {alarm.name for alarm in template.alarms} | set(composites)
     for one in forced:
         if one.alarm not in known:
             raise SimulationError(f"the alarm {one.alarm!r} that is to be forced is not evaluated")
+        if not start <= _utc(one.at) <= end:
+            when = "before the timeline begins" if _utc(one.at) < start else "after the timeline ends"
+            raise SimulationError(f"{one.alarm}: a state is forced at {_utc(one.at):%Y-%m-%dT%H:%M:%SZ}, {when}")
     records: dict[str, list[Change]] = {}
     evidence: dict[str, Evidence] = {}
     for alarm in template.alarms:
@@ -95,10 +109,18 @@ def simulate(
             evidence[alarm.name] = replace(seen, silent_metrics=silent, silent=not watched.heard)
         except SimulationError as error:
             raise SimulationError(f"{alarm.name}: {error}") from error
-    states = {name: initial.get(name, AlarmState.INSUFFICIENT_DATA) for name in composites}
-    gated = CompositeCourse(composites, states, start)
-    gated.run(records, [replace(one, at=_utc(one.at)) for one in forced if one.alarm in composites], end)
-    changes = {name: tuple(record) for name, record in sorted((records | gated.records).items())}
+    by_hand = [replace(one, at=_utc(one.at)) for one in forced if one.alarm in composites]
+    gated = run_composites(composites, initial, records, by_hand, start, end)
+    rules = (*template.mutes, *mutes)
+    changes = {name: tuple(record) for name, record in sorted((records | gated).items())}
+    for name, muted in windows_by_alarm(rules, changes, start, end).items():
+        composite = composites[name][0] if name in composites else None
+        held = (
+            suppressed_windows(changes[alarm_name(composite.suppressor)], composite.suppressor_extension, end)
+            if composite is not None and composite.suppressor
+            else ()
+        )
+        changes[name] = mute(changes[name], muted, held, end, reading.after_mute)
     notifications = [
         Notification(change.acted_at, name, change.state, change.actions)
         for name, record in changes.items()
@@ -113,6 +135,7 @@ def simulate(
         tuple(notifications),
         MappingProxyType(evidence),
         (*template.unsupported, *refused),
+        MappingProxyType(dict(unknown_targets(rules, changes))),
     )
 
 

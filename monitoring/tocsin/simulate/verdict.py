@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from ..alarm import AlarmState, TreatMissingData
-from .reading import DEFAULT, FreshBreach, Premature, Reading
+from .reading import DEFAULT, Counted, FreshBreach, Premature, Reading
 
 
 class Verdict(StrEnum):
@@ -33,7 +33,8 @@ def judge(slots: Sequence[bool | None], n: int, m: int, treat: TreatMissingData,
     """
     real = [slot for slot in slots if slot is not None]
     if len(real) >= n:
-        return Verdict.ALARM if sum(real[-n:]) >= m else Verdict.OK
+        counted = real[-n:] if reading.counted is Counted.NEWEST else real
+        return Verdict.ALARM if sum(counted) >= m else Verdict.OK
     breaching, fills = sum(real), n - len(real)
     if treat is TreatMissingData.BREACHING:
         return Verdict.ALARM if breaching + fills >= m else Verdict.OK
