@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -189,12 +189,14 @@ def heartbeat(
                 "say so with every=…"
             )
         sli = _sli(SliKind.HEARTBEAT, resource, interval + duration(tolerates), measure)
+        if isinstance(sli.measure, SinceSuccess):
+            sli = replace(sli, measure=replace(sli.measure, every=interval))
         return Slo(_slo_name(name, sli), sli, None, None, because)
     offer = _offer(SliKind.HEARTBEAT, resource, check=every is None)
     runs = offer.measure(resource, interval)
     if not isinstance(runs, SinceSuccess):
         raise DeclarationError(f"heartbeat of {resource.logical_id}: its SLI does not count runs")
-    late = SinceSuccess(runs.started, runs.failed, runs.within + duration(tolerates))
+    late = SinceSuccess(runs.started, runs.failed, runs.within + duration(tolerates), every=runs.within)
     sli = Sli(SliKind.HEARTBEAT, resource, late, offer.good, offer.source)
     return Slo(_slo_name(name, sli), sli, None, None, because)
 

@@ -113,11 +113,14 @@ class Ranked:
     """The share of samples of ``metric`` at or below ``limit``, by the statistic PR(:limit), in percent.
 
     ``limit`` is in the metric's own unit; ``unit`` is its name, where it is not the catalog's to tell.
+    ``each_minute``: a gauge, such as the age of the oldest message, that has one sample a minute whatever the traffic;
+    its events are minutes.
     """
 
     metric: Metric
     limit: Fraction
     unit: str = ""
+    each_minute: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +129,15 @@ class SinceSuccess:
 
     ``failed`` is None where ``started`` counts successes only; ``also`` are then further counters of successes, for a
     job that ends in one place or another.  The promise breaks when no success is seen for ``within`` (a whole number
-    of hours when over a day, because CloudWatch then evaluates hourly).
+    of hours when over a day, because CloudWatch then evaluates hourly).  ``every`` is how often the job is due, where
+    that is known; no alarm depends on it.
     """
 
     started: Metric
     failed: Metric | None
     within: timedelta
     also: tuple[Metric, ...] = ()
+    every: timedelta | None = field(default=None, compare=False)
 
 
 Measure = Counted | Ranked | SinceSuccess

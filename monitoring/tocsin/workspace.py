@@ -6,7 +6,7 @@ import difflib
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Drift:
 def generate(plans: Sequence[Plan], project: Project) -> tuple[GeneratedFile, ...]:
     """Every file that the declared systems of a repository generate, by path.
 
-    Raises DeclarationError for owners that would share a topic, and QuotaError.
+    Raises DeclarationError for owners that would share a topic, QuotaError, and SimulationError.
     """
     from .render.documents import runbook_index, slo_document
 
@@ -62,6 +62,7 @@ def generate(plans: Sequence[Plan], project: Project) -> tuple[GeneratedFile, ..
         plans,
         runbooks=posixpath.relpath(project.runbooks, beside_slos),
         dashboards=posixpath.relpath(project.dashboards, beside_slos),
+        proofs=_proofs(plans),
     )
     files = [
         *_of_systems(plans, project),
@@ -73,6 +74,15 @@ def generate(plans: Sequence[Plan], project: Project) -> tuple[GeneratedFile, ..
 
         files.append(GeneratedFile(f"{project.dashboards}/slo-overview.json", to_json(slo_overview(plans))))
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _proofs(plans: Sequence[Plan]) -> Mapping[tuple[str, str], str]:
+    """What the simulator says of each promise.  Without promises there is nothing to simulate, nor numpy to import."""
+    if not any(plan.slos for plan in plans):
+        return {}
+    from .backtest.outage import proofs
+
+    return proofs(plans)
 
 
 def generate_for_templates(plans: Sequence[Plan], project: Project) -> Iterator[GeneratedFile]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from .backtest import backtest
 from .build import build
 from .check import check
 from .deploy import deploy
@@ -16,6 +17,7 @@ from .failures import Group
 from .init import init
 from .options import examples
 from .simulate import simulate
+from .tune import tune
 
 
 @click.group(
@@ -33,5 +35,5 @@ def main() -> None:
     """Alarms, SLO burn-rate alarms, dashboards and runbooks for AWS, from what you promised your users."""
 
 
-for _command in (build, check, deploy, discover, explain, init, simulate):
+for _command in (backtest, build, check, deploy, discover, explain, init, simulate, tune):
     main.add_command(_command)

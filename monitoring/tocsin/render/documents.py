@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from types import MappingProxyType
 
 from ..alarm import Alarm, Comparison, CompositeAlarm, Metric, MetricQuery
 from ..burn_rate import budget_spent, time_to_fire
@@ -47,21 +48,30 @@ What each system promises, how fast its error budget may burn before somebody is
 """
 
 
-def slo_document(plans: Sequence[Plan], runbooks: str = "runbooks", dashboards: str = "dashboards") -> str:
+_NOTHING_PROVEN: Mapping[tuple[str, str], str] = MappingProxyType({})
+
+
+def slo_document(
+    plans: Sequence[Plan],
+    runbooks: str = "runbooks",
+    dashboards: str = "dashboards",
+    proofs: Mapping[tuple[str, str], str] = _NOTHING_PROVEN,
+) -> str:
     """SLOs.md: the error-budget policy in prose, then a section for each system.
 
-    ``runbooks`` and ``dashboards`` are the ways to those folders from where the document lies.
+    ``runbooks`` and ``dashboards`` are the ways to those folders from where the document lies.  ``proofs`` are sentences
+    on what the simulator found, by names of system and SLO.
     """
     parts = [_POLICY.format(generated=GENERATED)]
     promised = [plan for plan in plans if plan.slos]
     if not promised:
         parts.append("## Promises\n\nNo system declares an SLO yet.\n")
     for plan in promised:
-        parts.append(_system_slos(plan, runbooks, dashboards))
+        parts.append(_system_slos(plan, runbooks, dashboards, proofs))
     return "\n".join(parts)
 
 
-def _system_slos(plan: Plan, runbooks: str, dashboards: str) -> str:
+def _system_slos(plan: Plan, runbooks: str, dashboards: str, proofs: Mapping[tuple[str, str], str]) -> str:
     system = plan.system
     lines = [f"## {system.name}", ""]
     if system.description:
@@ -82,7 +92,7 @@ def _system_slos(plan: Plan, runbooks: str, dashboards: str) -> str:
         ],
     )
     for planned in plan.slos:
-        lines += ["", *_one_slo(plan, planned)]
+        lines += ["", *_one_slo(plan, planned, proofs.get((system.name, planned.slo.name), ""))]
     return "\n".join(lines) + "\n"
 
 
@@ -104,7 +114,7 @@ def _budget(planned: PlannedSlo) -> str:
     return f"{format_ratio(slo.error_budget)}, as long as {format_duration(minutes)} of full outage"
 
 
-def _one_slo(plan: Plan, planned: PlannedSlo) -> list[str]:
+def _one_slo(plan: Plan, planned: PlannedSlo, proof: str) -> list[str]:
     slo = planned.slo
     lines = [f"### {slo.name}", ""]
     if slo.because:
@@ -112,9 +122,10 @@ def _one_slo(plan: Plan, planned: PlannedSlo) -> list[str]:
     lines += [f"Measured by {measured_by(slo.sli)}.", ""]
     if slo.objective is None or slo.window is None:
         alarm = plan[planned.alarms[Severity.PAGE]]
-        return [*lines, f"Pages when there is {alarm.threshold_because}."]
+        lines.append(f"Pages when there is {alarm.threshold_because}.")
+        return [*lines, "", proof] if proof else lines
     lines += _table(
-        ("Tells", "Burn rate", "Windows", "Fires above", "Budget gone by then", "Full outage fires after"),
+        ("Tells", "Burn rate", "Windows", "Fires above", "Budget gone by then", "Full outage, in theory"),
         [
             (
                 tier.severity.value,
@@ -127,6 +138,8 @@ def _one_slo(plan: Plan, planned: PlannedSlo) -> list[str]:
             for tier in planned.tiers
         ],
     )
+    if proof:
+        lines += ["", proof]
     notes = []
     if Severity.PAGE not in planned.alarms:
         notes.append("Nothing pages: no burn rate that would is within reach of this objective and window.")
@@ -182,8 +195,7 @@ def _rounded(share: Fraction) -> Fraction:
 def _spoken(delay: timedelta | None) -> str:
     if delay is None:
         return "never"
-    seconds = timedelta(seconds=max(1, round(delay / timedelta(seconds=1))))
-    return f"{format_duration(seconds)}, then up to a minute until CloudWatch evaluates"
+    return format_duration(timedelta(seconds=max(1, round(delay / timedelta(seconds=1)))))
 
 
 def alarm_index(plans: Sequence[Plan], runbooks: str = "../runbooks") -> str:

@@ -1,0 +1,1 @@
+"""Judges alarms by what they would have done: scenarios, labelled history, proposals."""
