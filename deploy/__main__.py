@@ -30,6 +30,7 @@ from tocsin.cloud.wording import as_json
 from tocsin.errors import CloudError, InputError, TocsinError, nearest
 
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments.toml"
+ENVIRONMENTS_VARIABLE = "DEPLOY_ENVIRONMENTS"  # another file in its place, as in the shell of `make laptop`
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -70,6 +71,8 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError(f"no verb {options.verb!r}; {nearest(options.verb, VERBS)}")
     if options.json and options.verb not in ("plan", "validate"):
         raise InputError(f"--json is for plan and validate, not for {options.verb}")
+    if len(options.environment.split()) > 1:
+        raise InputError(f"ENV={options.environment!r}: one environment at a time, the first before the next")
     environment = read_environment(options.environments, options.environment)
     return VERBS[options.verb].run(
         Options(environment, _parameters(options.param), options.plan_only, options.yes, options.json, options.patience)
@@ -224,7 +227,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"with validate: how long a check waits for what is under way; default: {PATIENCE_SECONDS:.0f}",
     )
     parser.add_argument(
-        "--environments", type=Path, default=ENVIRONMENTS, metavar="FILE", help="default: deploy/environments.toml"
+        "--environments",
+        type=Path,
+        default=Path(os.environ.get(ENVIRONMENTS_VARIABLE) or ENVIRONMENTS),
+        metavar="FILE",
+        help=f"default: that of the variable {ENVIRONMENTS_VARIABLE}, else deploy/environments.toml",
     )
     return parser
 

@@ -10,6 +10,10 @@ from troposphere import AWSHelperFn, GetAtt, If, NoValue, Output, Parameter, Ref
 
 RUNTIME = "python3.13"
 
+# The DeletionPolicy of what outlives its stack, but not the rollback of its own creation: with a name of its own making
+# it would be in the way of the next try (CloudFormation User Guide, "DeletionPolicy attribute").
+KEPT = "RetainExceptOnCreate"
+
 Value = str | AWSHelperFn
 
 
@@ -155,19 +159,20 @@ def add_function(template: Template, function: Function) -> awslambda.Function:
 def network_access() -> list[Statement]:
     """What Lambda does with the function's role to give it a network interface, and never from the function's own code.
 
-    Source: AWS Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC".
+    Source: AWS Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC": DeleteNetworkInterface
+    needs "all resource IDs" of the account, ``*/*``; with ``network-interface/*`` the function may be refused its network.
     """
     ec2 = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}"
-    interfaces = Sub(f"{ec2}:network-interface/*")  # an interface has its id only once it is there
+    everything = [Sub(f"{ec2}:*/*")]
     manage = ["ec2:AssignPrivateIpAddresses", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
     describe = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
     return [
-        Statement(["ec2:CreateNetworkInterface", *manage], [interfaces]),
+        Statement(manage, everything),
         Statement(
             ["ec2:CreateNetworkInterface"],
-            # The ids are in a list, of which no intrinsic function makes ARNs: so all of this network, and of no other.
-            # IfExists, because whether Lambda's own look at the role before the call knows the network is not written down.
-            [Sub(f"{ec2}:security-group/*"), Sub(f"{ec2}:subnet/*")],
+            # Whatever is of this network, and of no other.  IfExists, because whether Lambda's own look at the role before
+            # the call knows the network is not written down.
+            everything,
             {"ArnEqualsIfExists": {"ec2:Vpc": Sub(f"{ec2}:vpc/${{VpcId}}")}},
         ),
         Statement(describe, ["*"]),  # EC2 knows no resource for what only describes

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from deploy.network_facts import close_default_group, prefix_lists
 from deploy.package import Package, packages
-from deploy.render import DELIVERY, NETWORK, systems, template_path
+from deploy.render import DELIVERY, NETWORK, difference, systems, template_path
+from deploy.settings import refuse_delivery, refuse_environment, refuse_notification
 from tocsin.cloud.artifacts import put_object, refuse_oversize
+from tocsin.cloud.change_set import StackRequest
 from tocsin.cloud.committed import Committed, CommittedTemplate, as_written, read_template
 from tocsin.cloud.deploy import (
     DeployEvent,
@@ -29,7 +31,7 @@ from tocsin.cloud.deploy import (
 from tocsin.cloud.environments import Environment, Setting
 from tocsin.cloud.preparation import Job, connect_to, read_committed, refuse_unknown_keys, stack_request
 from tocsin.cloud.session import Cloud
-from tocsin.cloud.stacks import Readiness, find_stack, readiness, refuse_blocked
+from tocsin.cloud.stacks import Readiness, Stack, deployed_defaults, find_stack, readiness, refuse_blocked
 from tocsin.errors import CloudError, InputError, nearest
 
 ROOT = Path(__file__).resolve().parent
@@ -37,6 +39,7 @@ COMMITTED = Committed(ROOT.parent / "alarms", ROOT / "routing.yaml")
 SHARED = (DELIVERY, NETWORK)
 CODE_BUCKET = "CodeBucket"
 BUCKET_OUTPUT, ROLE_OUTPUT, DEFAULT_GROUP_OUTPUT = "ArtifactsBucketName", "ExecutionRoleArn", "DefaultSecurityGroupId"
+PROTECTION = "DeletionProtection"
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
 
 
@@ -85,6 +88,8 @@ class Preparation:
             keeps=False,
             capabilities=CAPABILITIES,
         )
+        if self.environment.protected:
+            self._refuse_forgotten(part, request, stack)
         return Job(request, part.file, part.system, unknown=unknown)
 
     def _require_delivery(self, part: Part, stated: frozenset[str] | set[str]) -> None:
@@ -97,6 +102,30 @@ class Preparation:
                 raise CloudError(
                     f"stack {self.delivery.stack} does not tell {parameter.name}, which {part.file.path} needs: an "
                     f"administrator runs `make bootstrap ENV={self.environment.name}` first"
+                )
+
+    def _refuse_forgotten(self, part: Part, request: StackRequest, stack: Stack | None) -> None:
+        """Raise InputError for parameters that were stated before and are not any more: a table was lost, say.
+
+        What has always been left to the template may change with it, and so may what the template did not know.
+        """
+        if stack is None or readiness(stack) is not Readiness.UPDATE:
+            return
+        silent = [
+            parameter
+            for name, parameter in part.file.parameters.items()
+            if name not in request.parameters.keys() | request.kept
+            and stack.parameters.get(name, parameter.default) != parameter.default
+        ]
+        if not silent:
+            return
+        defaults = deployed_defaults(self.cloud, stack.name)
+        for parameter in silent:
+            before = stack.parameters[parameter.name]
+            if before != defaults.get(parameter.name):
+                raise InputError(
+                    f"{self.environment.path}: {part.where}.{parameter.name} is missing: stack {stack.name} has "
+                    f"{before!r}, and the template's default would make it {parameter.default!r}; state which is meant"
                 )
 
     def upload(self, part: Part) -> None:
@@ -224,6 +253,10 @@ def prepare(
     _refuse_unknown_stacks(environment)
     network, delivery = _shared(environment, NETWORK), _shared(environment, DELIVERY)
     parts = (network, *(_system(environment, name) for name in sorted(set(names) or systems())))
+    refuse_environment(environment)
+    for part in parts:
+        if part.name == "notification":
+            refuse_notification(environment, part.where, part.file, part.configured, given)
     _refuse_shared_names(environment, committed)
     if committed is not None:
         _refuse_unknown_given(environment, parts, committed, given)
@@ -255,7 +288,7 @@ def _deploy_parts(work: Preparation, progress: Progress) -> tuple[StackOutcome, 
     outcomes = []
     for part in work.parts:
         work.upload(part)
-        outcome = deploy_stack(work.cloud, work.job(part, known), progress)
+        outcome = _deploy_part(work, work.job(part, known), progress)
         outcomes.append(outcome)
         if part.name == NETWORK:
             known |= outcome.outputs
@@ -263,9 +296,26 @@ def _deploy_parts(work: Preparation, progress: Progress) -> tuple[StackOutcome, 
     return tuple(outcomes)
 
 
+def _deploy_part(work: Preparation, job: Job, progress: Progress) -> StackOutcome:
+    """One stack; what is to be protected from deletion is so once it is all there, in a change of its own.
+
+    CloudFormation could not take back a creation that fails half-way with a table or a database that refuses to go: the
+    stack would be stuck in ROLLBACK_FAILED.
+    """
+    parameters = job.request.parameters
+    present = find_stack(work.cloud, job.request.stack)
+    if parameters.get(PROTECTION) != "true" or readiness(present) is Readiness.UPDATE:
+        return deploy_stack(work.cloud, job, progress)
+    open_yet = replace(job, request=replace(job.request, parameters={**parameters, PROTECTION: "false"}))
+    created = deploy_stack(work.cloud, open_yet, progress)
+    return replace(created, outputs=deploy_stack(work.cloud, job, progress).outputs)
+
+
 def _bootstrap_job(environment: Environment, given: Mapping[str, str]) -> tuple[Cloud, Job]:
     _refuse_unknown_stacks(environment)
     part = _shared(environment, DELIVERY)
+    refuse_environment(environment)
+    refuse_delivery(environment, part.where, part.file, part.configured, given)
     for name in given:
         if name not in part.file.parameters:
             raise InputError(f"{part.file.path} has no parameter {name!r}; {nearest(name, part.file.parameters)}")
@@ -291,6 +341,11 @@ def _system(environment: Environment, name: str) -> Part:
     stated = environment.of(name)
     where = f"{environment.name}.{name}"
     file = _read(template_path(name))
+    if difference(name):
+        # The code is taken from the sources: with a template of others, a migration, say, would be there and not be run.
+        raise InputError(
+            f"{file.path} is not what its sources say; run `python -m deploy.render`, look at the difference and commit it"
+        )
     refuse_unknown_keys(f"{environment.path}: {where}", stated.parameters, file)
     return Part(name, name, stated.stack, where, file, stated.parameters, tuple(packages(name)))
 

@@ -13,6 +13,10 @@ PORT = 5432
 DATABASE_NAME = "pipeline"
 OWNER = "pipeline"
 
+# Of one connection for sorting and joining, in kB: twice the largest file.  A query that wants more fails alone, instead
+# of filling the disk for everybody.
+TEMPORARY_KB = 10 * 1024 * 1024
+
 
 def add_database_parameters(stack: Template) -> None:
     """Size, cost and protection of the database."""
@@ -28,6 +32,15 @@ def add_database_parameters(stack: Template) -> None:
     stack.add_parameter(
         Parameter(
             "DatabaseStorageGb", Type="Number", Default=20, MinValue=20, Description="Allocated storage of the database"
+        )
+    )
+    stack.add_parameter(
+        Parameter(
+            "DatabaseMaxStorageGb",
+            Type="Number",
+            Default=100,
+            MinValue=26,
+            Description="What the storage grows to by itself when it fills; above DatabaseStorageGb by a quarter at least",
         )
     )
     stack.add_parameter(
@@ -119,7 +132,7 @@ def add_database(stack: Template, key: kms.Key, group: ec2.SecurityGroup) -> rds
             "DatabaseSettings",
             Description="TLS only",
             Family="postgres18",
-            Parameters={"rds.force_ssl": "1"},
+            Parameters={"rds.force_ssl": "1", "temp_file_limit": str(TEMPORARY_KB)},
         )
     )
     database = stack.add_resource(
@@ -134,6 +147,7 @@ def add_database(stack: Template, key: kms.Key, group: ec2.SecurityGroup) -> rds
             DBName=DATABASE_NAME,
             Port=str(PORT),
             AllocatedStorage=Ref("DatabaseStorageGb"),
+            MaxAllocatedStorage=Ref("DatabaseMaxStorageGb"),
             StorageType="gp3",
             StorageEncrypted=True,
             KmsKeyId=GetAtt(key, "Arn"),
@@ -203,7 +217,7 @@ def _add_monitoring_role(stack: Template) -> iam.Role:
                     PolicyName="EnhancedMonitoring",
                     PolicyDocument=policy(
                         [
-                            Statement(["logs:CreateLogGroup", "logs:PutRetentionPolicy"], [Sub(group)]),
+                            Statement(["logs:CreateLogGroup", "logs:PutRetentionPolicy"], [Sub(f"{group}*")]),
                             Statement(actions, [Sub(f"{group}:log-stream:*")]),  # one stream for each instance
                         ]
                     ),

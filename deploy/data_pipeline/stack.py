@@ -190,7 +190,8 @@ def _add_loading(stack: Template, database: rds.DBInstance, key: kms.Key, schema
     loader.DependsOn = [schema]
     # What Lambda sets by itself, and boto3 and the metrics ask for.
     as_in_lambda = {"AWS_DEFAULT_REGION": Ref("AWS::Region"), "AWS_LAMBDA_FUNCTION_NAME": Ref(loader)}
-    add_task(stack, {**environment, **as_in_lambda}, task_role, start_role, dead_letters)
+    limit: dict[str, Value] = {"TASK_MINUTES": Ref("LoaderTaskMinutes")}
+    add_task(stack, {**environment, **as_in_lambda, **limit}, task_role, start_role, dead_letters)
     stack.add_resource(
         awslambda.EventInvokeConfig(
             "LoaderRetries",

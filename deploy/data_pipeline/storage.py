@@ -7,7 +7,7 @@ from typing import Any
 
 from troposphere import Equals, GetAtt, If, Join, Not, NoValue, Output, Parameter, Ref, Split, Sub, Template, kms, s3
 
-from deploy.functions import Value
+from deploy.functions import KEPT, Value
 from deploy.keys import THIS_KEY, key_policy, use_through
 
 INCOMING, QUARANTINE = "incoming/", "quarantine/"
@@ -53,7 +53,7 @@ def add_key(stack: Template) -> kms.Key:
         kms.Key(
             "DataKey",
             UpdateReplacePolicy="Retain",
-            DeletionPolicy="Retain",  # what it encrypts outlives the stack: snapshots, files
+            DeletionPolicy=KEPT,  # what it encrypts outlives the stack: snapshots, files
             Description="Encrypts the files, the database and its secret",
             EnableKeyRotation=True,
             PendingWindowInDays=30,
@@ -222,7 +222,7 @@ def _add_access_log(stack: Template) -> s3.Bucket:
         s3.Bucket(
             "AccessLog",
             UpdateReplacePolicy="Retain",
-            DeletionPolicy="Retain",
+            DeletionPolicy=KEPT,
             BucketEncryption=s3.BucketEncryption(
                 ServerSideEncryptionConfiguration=[
                     s3.ServerSideEncryptionRule(

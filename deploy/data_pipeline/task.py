@@ -43,6 +43,17 @@ def add_task_parameters(stack: Template) -> None:
     )
     stack.add_parameter(
         Parameter(
+            "LoaderTaskMinutes",
+            Type="Number",
+            # 5 GB, the largest single upload, at 1.5 MB/s, below the slower path, are 56 minutes.
+            Default=120,
+            MinValue=15,
+            MaxValue=1440,
+            Description="Time a container task has for its file; then nothing of it is loaded and it counts as rejected",
+        )
+    )
+    stack.add_parameter(
+        Parameter(
             "LoaderRepositoryArn",
             Type="String",
             AllowedPattern="arn:[a-z0-9-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/.+",

@@ -6,6 +6,9 @@ from troposphere import Sub
 
 ANY = ["*"]
 
+# What CloudFormation tags the resources of a stack with (User Guide, "Resource tag").
+STACK_TAG = "aws:cloudformation:stack-name"
+
 
 def own(service: str, *names: str) -> list[Sub]:
     """ARNs in this account and region; ``ENV`` in a name stands for the environment."""

@@ -11,7 +11,6 @@ from .arns import ANY, everywhere, own
 
 def boundary() -> list[Statement]:
     """The most that any role of an environment can do: what the functions and the task need, in this environment."""
-    functions_network = own("ec2", "network-interface/*", "security-group/*", "subnet/*")
     return [
         Statement(
             [
@@ -63,7 +62,7 @@ def boundary() -> list[Statement]:
                 "log-group:RDSOSMetrics:*",
             ),
         ),
-        Statement(["logs:CreateLogGroup", "logs:PutRetentionPolicy"], own("logs", "log-group:RDSOSMetrics")),
+        Statement(["logs:CreateLogGroup", "logs:PutRetentionPolicy"], own("logs", "log-group:RDSOSMetrics*")),
         Statement(
             [
                 "ec2:AssignPrivateIpAddresses",
@@ -71,7 +70,7 @@ def boundary() -> list[Statement]:
                 "ec2:DeleteNetworkInterface",
                 "ec2:UnassignPrivateIpAddresses",
             ],
-            functions_network,
+            own("ec2", "*/*"),  # as in the functions' roles, where it says why
         ),
         # EC2 and ECR know no resource for these.
         Statement(["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ecr:GetAuthorizationToken"], ANY),

@@ -12,7 +12,10 @@ from troposphere import Ref, Sub
 
 from deploy.functions import Statement
 
-from .arns import ANY, everywhere, own
+from .arns import ANY, STACK_TAG, everywhere, own
+
+# The stacks with roles.  Those of the delivery itself begin with the environment's name, too, and are not among them.
+ROLES = ("role/ENV-network-*", "role/ENV-notification-*", "role/ENV-data-pipeline-*")
 
 
 def areas() -> Mapping[str, Sequence[Statement]]:
@@ -62,8 +65,10 @@ def _network() -> list[Statement]:
         ),
         Statement(
             [
+                "ec2:DescribeAccountAttributes",
                 "ec2:DescribeAvailabilityZones",
                 "ec2:DescribeFlowLogs",
+                "ec2:DescribeInternetGateways",
                 "ec2:DescribeNetworkAcls",
                 "ec2:DescribeNetworkInterfaces",
                 "ec2:DescribeRouteTables",
@@ -74,7 +79,7 @@ def _network() -> list[Statement]:
                 "ec2:DescribeVpcEndpoints",
                 "ec2:DescribeVpcs",
             ],
-            ANY,  # EC2 knows no resource for what only describes
+            ANY,  # EC2 knows no resource for what only describes; the database's handler asks, too
         ),
         # An endpoint's private names are a hosted zone of AWS, which has no ARN of ours.
         Statement(["route53:AssociateVPCWithHostedZone"], everywhere("route53", "hostedzone/*")),
@@ -100,6 +105,17 @@ def _keys() -> list[Statement]:
                 "kms:UpdateKeyDescription",
             ],
             keys,
+        ),
+        # The key of somebody else's stack.  A Deny, because a tag may take minutes to be known (KMS Developer Guide, "ABAC
+        # for AWS KMS"): an Allow by tag would refuse our own key, just made, when its creation is rolled back.
+        Statement(
+            ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"],
+            keys,
+            {
+                "Null": {f"aws:ResourceTag/{STACK_TAG}": "false"},
+                "StringNotLike": {f"aws:ResourceTag/{STACK_TAG}": Sub("${Environment}-*")},
+            },
+            effect="Deny",
         ),
         Statement(["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"], [*keys, *own("kms", "alias/ENV-*")]),
         # The database and its secret are encrypted with our key by whoever creates them.
@@ -168,8 +184,8 @@ def _functions() -> list[Statement]:
 
 
 def _roles() -> list[Statement]:
-    """Roles of the environment, each with our boundary; never those of the delivery itself."""
-    roles = everywhere("iam", "role/ENV-*")
+    """Roles of the environment's stacks, each with our boundary; never those of the delivery itself."""
+    roles = everywhere("iam", *ROLES)
     bounded = {"ArnEquals": {"iam:PermissionsBoundary": Ref("PermissionsBoundary")}}
     return [
         Statement(
@@ -261,7 +277,12 @@ def _database() -> list[Statement]:
             ],
             own("rds", "db:ENV-*", "pg:ENV-*", "snapshot:ENV-*", "subgrp:ENV-*", "pg:default.*", "og:default:*"),
         ),
-        Statement(["rds:DescribeDBEngineVersions", "rds:DescribeEngineDefaultParameters"], ANY),  # knows no resource
+        Statement(
+            ["rds:DescribeDBEngineVersions", "rds:DescribeEngineDefaultParameters", "rds:DescribeEvents"],
+            ANY,  # know no resource
+        ),
+        # The instance's handler asks for the cluster that an instance may be part of, which ours is not.
+        Statement(["rds:DescribeDBClusters"], own("rds", "cluster:*")),
         Statement(
             [
                 "secretsmanager:CreateSecret",

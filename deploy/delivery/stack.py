@@ -1,6 +1,6 @@
 """What the delivery of an environment needs, as CloudFormation: set up once by an administrator, then left alone.
 
-Whoever runs the delivery pipeline shows a token of GitHub or GitLab and gets the delivery role for an hour.  That role
+Whoever runs the delivery pipeline shows a token of GitHub or GitLab and gets the delivery role for two hours.  That role
 plans and starts changes of the environment's stacks; what they change, CloudFormation changes as the execution role.
 """
 
@@ -28,9 +28,9 @@ from troposphere import (
     s3,
 )
 
-from deploy.functions import Statement, policy, trust
+from deploy.functions import KEPT, Statement, policy, trust
 
-from .arns import ANY, everywhere, own
+from .arns import ANY, STACK_TAG, everywhere, own
 from .boundary import boundary
 from .execution import areas
 
@@ -38,6 +38,9 @@ GITHUB, GITLAB = "token.actions.githubusercontent.com", "gitlab.com"
 GITHUB_AUDIENCE, GITLAB_AUDIENCE = "sts.amazonaws.com", "https://gitlab.com"
 
 # The stacks that the delivery may change; its own is not among them.
+SESSION_SECONDS = 7200  # as long as a job of the delivery may take
+LONGEST_ENVIRONMENT = 10  # characters; see deploy/settings.py
+
 STACKS = ("network", "notification", "data-pipeline", "routing", "notification-alarms", "data-pipeline-alarms")
 
 
@@ -82,12 +85,12 @@ def _add_parameters(stack: Template) -> None:
         Parameter(
             "Environment",
             Type="String",
-            AllowedPattern="[a-z][a-z0-9-]{0,31}",
+            AllowedPattern=f"[a-z][a-z0-9-]{{0,{LONGEST_ENVIRONMENT - 1}}}",
             Description="Name of the environment, with which the names of its stacks begin",
         )
     )
     for tool, repository, example in (
-        ("GitHub", "GitHubRepository", "owner/name"),
+        ("GitHub", "GitHubRepository", "owner/name, or as the token names it owner@id/name@id,"),
         ("GitLab", "GitLabProject", "group/name"),
     ):
         stack.add_parameter(
@@ -95,7 +98,7 @@ def _add_parameters(stack: Template) -> None:
                 repository,
                 Type="String",
                 Default="",
-                AllowedPattern=r"([\w.-]+(/[\w.-]+)+)?",
+                AllowedPattern=r"([\w.@-]+(/[\w.@-]+)+)?",
                 Description=f"{example} on {tool} that delivers this environment; empty if none does",
             )
         )
@@ -120,6 +123,28 @@ def _add_parameters(stack: Template) -> None:
             Description="Protected branch whose pipelines deliver from GitLab",
         )
     )
+    stack.add_parameter(
+        Parameter(
+            "GitLabClaims",
+            Type="String",
+            Default="",
+            AllowedPattern=r"([a-z_]+:[\w.-]+(:[a-z_]+:[\w.-]+)*)?",
+            Description=(
+                "What the subject of a token says after the branch, such as environment_protected:true:"
+                "deployment_tier:production; empty if the project leaves its subject as it is"
+            ),
+        )
+    )
+    stack.add_condition("HasGitLabClaims", Not(Equals(Ref("GitLabClaims"), "")))
+    stack.add_parameter(
+        Parameter(
+            "ValidationUser",
+            Type="String",
+            Default="synthetic-*",
+            AllowedPattern=r".*[^*?].*",
+            Description="User whose notification the validation takes away: the subject of its token, if calls bear one",
+        )
+    )
     stack.add_condition("HasPipeline", Or(Condition("HasGitHub"), Condition("HasGitLab")))
 
 
@@ -128,7 +153,7 @@ def _add_bucket(stack: Template) -> s3.Bucket:
         s3.Bucket(
             "Artifacts",
             UpdateReplacePolicy="Retain",
-            DeletionPolicy="Retain",
+            DeletionPolicy=KEPT,
             VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
             BucketEncryption=s3.BucketEncryption(
                 ServerSideEncryptionConfiguration=[
@@ -188,7 +213,7 @@ def _add_repository(stack: Template) -> ecr.Repository:
         ecr.Repository(
             "LoaderRepository",
             UpdateReplacePolicy="Retain",
-            DeletionPolicy="Retain",
+            DeletionPolicy=KEPT,
             RepositoryName=Sub("${Environment}-loader"),
             ImageTagMutability="IMMUTABLE",
             ImageScanningConfiguration=ecr.ImageScanningConfiguration(ScanOnPush=True),
@@ -243,7 +268,11 @@ def _add_delivery_role(stack: Template, execution: iam.Role, bucket: s3.Bucket, 
                 gitlab,
                 GITLAB,
                 GITLAB_AUDIENCE,
-                Sub("project_path:${GitLabProject}:ref_type:branch:ref:${GitLabBranch}"),
+                If(
+                    "HasGitLabClaims",
+                    Sub("project_path:${GitLabProject}:ref_type:branch:ref:${GitLabBranch}:${GitLabClaims}"),
+                    Sub("project_path:${GitLabProject}:ref_type:branch:ref:${GitLabBranch}"),
+                ),
             ),
             NoValue,
         ),
@@ -255,7 +284,7 @@ def _add_delivery_role(stack: Template, execution: iam.Role, bucket: s3.Bucket, 
             Condition="HasPipeline",
             Description="What the delivery pipeline acts as in this environment",
             AssumeRolePolicyDocument={"Version": "2012-10-17", "Statement": trusted},
-            MaxSessionDuration=3600,
+            MaxSessionDuration=SESSION_SECONDS,
             Policies=[
                 iam.Policy(PolicyName=name, PolicyDocument=policy(statements)) for name, statements in policies.items()
             ],
@@ -269,7 +298,7 @@ def _provider(stack: Template, tool: str, host: str, audience: str) -> Any:
             f"{tool}Provider",
             Condition=f"Creates{tool}Provider",
             UpdateReplacePolicy="Retain",
-            DeletionPolicy="Retain",  # an account has one, and others may use it
+            DeletionPolicy=KEPT,  # an account has one, and others may use it
             Url=f"https://{host}",
             ClientIdList=[audience],
         )
@@ -277,10 +306,12 @@ def _provider(stack: Template, tool: str, host: str, audience: str) -> Any:
     return If(f"Creates{tool}Provider", Ref(created), Ref(f"{tool}ProviderArn"))
 
 
-def _web_identity(provider: Any, host: str, audience: str, subject: Sub) -> dict[str, Any]:
-    """Trust in the tokens for exactly this repository and environment, or project and branch.
+def _web_identity(provider: Any, host: str, audience: str, subject: Sub | If) -> dict[str, Any]:
+    """Trust in the tokens for exactly this repository and environment, or project, branch and what else it claims.
 
-    Sources: GitHub, "Configuring OpenID Connect in Amazon Web Services"; GitLab, "Configure OpenID Connect in AWS".
+    Sources: GitHub, "Configuring OpenID Connect in Amazon Web Services", and of the form of the subject "OpenID Connect
+    reference", "Immutable subject claims"; GitLab, "Configure OpenID Connect in AWS" and, of the claims, "OpenID Connect
+    (OIDC) authentication using ID tokens".
     """
     return {
         "Effect": "Allow",
@@ -336,10 +367,12 @@ def _deploys(execution: iam.Role, bucket: s3.Bucket, repository: ecr.Repository)
         Statement(
             ["ec2:DescribeManagedPrefixLists", "ec2:DescribeSecurityGroupRules", "ecr:GetAuthorizationToken"], ANY
         ),
-        # The group that EC2 made with the network is closed after the network is there; EC2 chose its id.
+        # The group that EC2 made with the network is closed after the network is there; EC2 chose its id and those of its
+        # rules.  A group that a stack made carries the stack's name, and is left to that stack.
         Statement(
             ["ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"],
-            own("ec2", "security-group/*"),
+            own("ec2", "security-group/*", "security-group-rule/*"),
+            {"Null": {f"aws:ResourceTag/{STACK_TAG}": "true"}},
         ),
     ]
 
@@ -353,17 +386,23 @@ def _validates() -> list[Statement]:
             own("events", "event-bus/default"),
             {"StringEquals": {"events:source": "tocsin.validation"}},
         ),
+        # A definition's key begins with its day, the same for real and synthetic ones; the other tables' say which it is.
+        Statement(["dynamodb:DeleteItem", "dynamodb:PutItem"], own("dynamodb", "table/ENV-notification-Definitions-*")),
         Statement(
             ["dynamodb:DeleteItem", "dynamodb:PutItem"],
-            own(
-                "dynamodb",
-                *(
-                    f"table/ENV-notification-{name}-*"
-                    for name in ("Definitions", "Subscriptions", "Notifications", "Runs")
-                ),
-            ),
+            own("dynamodb", "table/ENV-notification-Subscriptions-*"),
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["synthetic-*"]}},
         ),
-        Statement(["sts:AssumeRole"], everywhere("iam", "role/ENV-notification-UserRole-*")),
+        Statement(
+            ["dynamodb:DeleteItem"],
+            own("dynamodb", "table/ENV-notification-Notifications-*"),
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [Ref("ValidationUser")]}},
+        ),
+        Statement(
+            ["sts:AssumeRole"],
+            everywhere("iam", "role/ENV-notification-UserRole-*"),
+            {"StringLike": {"sts:RoleSessionName": "synthetic-*"}},
+        ),
         Statement(
             ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], everywhere("s3", f"{incoming}/incoming/synthetic/*")
         ),

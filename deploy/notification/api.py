@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from troposphere import (
     And,
+    AWSHelperFn,
     Condition,
     Equals,
     GetAtt,
@@ -35,7 +37,9 @@ LOGGED = {
     "route": "$context.routeKey",
     "path": "$context.path",
     "status": "$context.status",
-    "error": "$context.error.message",
+    # The kind of error and not its message: that may hold quotes and line ends, which are written as they are; and what is
+    # written of its quoted form (messageString) when there is no error, a bare dash, is no JSON either.
+    "error": "$context.error.responseType",
     "authorizerError": "$context.authorizer.error",
     "integrationStatus": "$context.integrationStatus",
     "integrationError": "$context.integrationErrorMessage",
@@ -211,22 +215,24 @@ def _add_stage(stack: Template, api: apigatewayv2.Api) -> None:
     )
 
 
+def _may_assume(who: AWSHelperFn, conditions: dict[str, Any] | None = None) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
+    return {**statement, "Condition": conditions} if conditions else statement
+
+
 def _add_user_role(stack: Template) -> None:
-    trusted = If(
-        "IdentityLayerNamed",
-        [Ref("IdentityLayerArn"), If("HasDelivery", Ref("DeliveryRoleArn"), NoValue)],
-        [Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")],
-    )
+    account = Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
+    everybody = _may_assume(If("IdentityLayerNamed", Ref("IdentityLayerArn"), account))
+    # Where the account is trusted, the delivery's own policy says the same.
+    synthetic = _may_assume(Ref("DeliveryRoleArn"), {"StringLike": {"sts:RoleSessionName": "synthetic-*"}})
+    trusted = [everybody, If("IdentityLayerNamed", If("HasDelivery", synthetic, NoValue), NoValue)]
     role = stack.add_resource(
         iam.Role(
             "UserRole",
             Condition="SignedCalls",
             Description="A user of the notifications API: the session's name says which",
             PermissionsBoundary=Ref("PermissionsBoundaryArn"),
-            AssumeRolePolicyDocument={
-                "Version": "2012-10-17",
-                "Statement": [{"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}],
-            },
+            AssumeRolePolicyDocument={"Version": "2012-10-17", "Statement": trusted},
             Policies=[
                 iam.Policy(
                     PolicyName="ReadNotifications",

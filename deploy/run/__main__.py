@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import threading
 import time
@@ -51,6 +52,7 @@ def main() -> int:
     )
     parser.add_argument("--keep", action="store_true", help="leave everything up at the end and say how to reach it")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what is up is taken down in order
     try:
         run(keep=options.keep)
     except TocsinError as error:
@@ -110,13 +112,13 @@ def run(*, keep: bool) -> None:
         if left := pager.open_alerts():
             print(f"tickets still open, until their windows have passed: {', '.join(left)}\n")
         if keep:
-            _keep(aws, stage.api_url.format(user=USERS[0]), pager.url("alerts"))
+            _keep(aws, stage.curl(USERS[0]), pager.url("alerts"))
 
 
 def _keep(aws: EmbeddedAws, api: str, alerts: str) -> None:
     environment = "\n".join(f"  export {name}={value}" for name, value in aws.boto3_environment().items())
     print(f"Everything is still up.\n\n{environment}\n  aws cloudwatch describe-alarms --state-value ALARM\n")
-    print(f"  the API    curl --aws-sigv4 aws:amz:{aws.region}:execute-api --user test:test '{api}'")
+    print(f"  the API    {api}")
     print(f"  alerts     curl '{alerts}'\n")
     print(f"Its clock goes on running {CLOCK_FACTOR} times as fast. Ctrl-C stops it.", flush=True)
     threading.Event().wait()

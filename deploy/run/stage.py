@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ from tocsin.errors import CloudError
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "laptop"
 ACCOUNT = "000000000000"
-ISSUER, REPOSITORY = "https://token.actions.githubusercontent.com", "example/notifications"
+ISSUER, REPOSITORY = "https://token.actions.githubusercontent.com", "laptop/notifications"
 
 _SYSTEMS = {
     # A message that fails is seen again after six seconds, and dead-lettered after the third time.
@@ -93,6 +94,15 @@ class Stage:
         url = self.api_url.format(user=user)
         answer = get(url, signature(url, self._credentials(user), self.aws.region))
         return answer.status, answer.content["notifications"] if answer.status == 200 else []
+
+    def curl(self, user: str) -> str:
+        """The same as a command of a shell, with a session of the user's that is good for an hour."""
+        session = self._credentials(user)
+        words = ["curl", "--noproxy", "127.0.0.1", "--cacert", str(self.aws.ca_file)]
+        words += ["--aws-sigv4", f"aws:amz:{self.aws.region}:execute-api"]
+        words += ["--user", f"{session['AccessKeyId']}:{session['SecretAccessKey']}"]
+        words += ["--header", f"X-Amz-Security-Token: {session['SessionToken']}", self.api_url.format(user=user)]
+        return shlex.join(words)
 
     def _credentials(self, user: str) -> Mapping[str, str]:
         """What the team's identity layer hands out to a user; good for an hour."""

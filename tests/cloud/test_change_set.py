@@ -10,7 +10,16 @@ from plain_server import Server, is_there, make_stack, wait_for
 from tocsin.cloud.change_set import ChangeSet, StackRequest, create_change_set, discard, execute, remove_stack
 from tocsin.cloud.differences import Action, PropertyChange, Replacement, TemplatePair, read_changes, template_pair
 from tocsin.cloud.session import Cloud
-from tocsin.cloud.stacks import Readiness, Stack, StackEvent, explain_failure, find_stack, readiness, refuse_blocked
+from tocsin.cloud.stacks import (
+    Readiness,
+    Stack,
+    StackEvent,
+    explain_failure,
+    find_stack,
+    last_operation,
+    readiness,
+    refuse_blocked,
+)
 from tocsin.errors import CloudError, QuotaError
 
 pytest_plugins = ["plain_ministack"]
@@ -273,7 +282,10 @@ def test_what_each_state_allows(status: str, can: Readiness) -> None:
         ("ROLLBACK_FAILED", "aws cloudformation delete-stack --stack-name STACK"),
         ("DELETE_FAILED", "FORCE_DELETE_STACK"),
         ("UPDATE_FAILED", "aws cloudformation rollback-stack --stack-name STACK"),
-        ("UPDATE_ROLLBACK_FAILED", "aws cloudformation continue-update-rollback --stack-name STACK"),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "aws cloudformation continue-update-rollback --stack-name STACK, with --resources-to-skip",
+        ),
         ("SOMETHING_NEW", "mend it in CloudFormation"),
     ],
 )
@@ -286,6 +298,31 @@ def test_blocked_states_say_what_to_do(
     refuse_blocked(plain_cloud, real)
     with pytest.raises(CloudError, match=advice.replace("name STACK", f"name {unused}")):
         refuse_blocked(plain_cloud, Stack(unused, real.id, status))
+
+
+def test_of_a_stuck_stack_only_what_stopped_it_is_told() -> None:
+    """Not what went wrong in the deployments before, and not what the rollback was for."""
+
+    def event(logical_id: str, status: str, reason: str = "") -> StackEvent:
+        return StackEvent(f"{logical_id}-{status}", "s", logical_id, "AWS::SQS::Queue", status, reason)
+
+    def of_stack(status: str) -> StackEvent:
+        return StackEvent(status, "s", "s", "AWS::CloudFormation::Stack", status)
+
+    events = (
+        of_stack("UPDATE_IN_PROGRESS"),
+        *(event(name, "UPDATE_FAILED", "an old story") for name in ("A", "B", "C")),
+        of_stack("UPDATE_ROLLBACK_IN_PROGRESS"),
+        of_stack("UPDATE_ROLLBACK_COMPLETE"),
+        of_stack("UPDATE_IN_PROGRESS"),
+        event("D", "UPDATE_FAILED", "no room"),
+        of_stack("UPDATE_ROLLBACK_IN_PROGRESS"),
+        event("E", "UPDATE_FAILED", "somebody deleted it"),
+        of_stack("UPDATE_ROLLBACK_FAILED"),
+    )
+    assert explain_failure(last_operation(events)) == "E (AWS::SQS::Queue): somebody deleted it"
+    assert last_operation(events[1:4]) == events[1:4]
+    assert last_operation(()) == ()
 
 
 def test_causes_come_before_consequences() -> None:

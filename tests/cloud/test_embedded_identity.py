@@ -263,6 +263,18 @@ def test_trust_policy_may_ask_for_the_name_of_the_session(client, user):
         client("sts", **user()).assume_role(RoleArn=arn, RoleSessionName="user-ann")
 
 
+def test_wildcard_stands_for_any_character_of_a_key(client, user):
+    s3 = client("s3")
+    s3.create_bucket(Bucket="odd-keys", CreateBucketConfiguration={"LocationConstraint": REGION})
+    caller = client("s3", **user(allow("s3:*Object", "arn:aws:s3:::odd-keys/in/*")))
+    for key in ("in/a\nb.csv", "in/a\r\n", "in/\n", "in/a b+c%.csv"):
+        caller.put_object(Bucket="odd-keys", Key=key, Body=b"a")
+        assert caller.get_object(Bucket="odd-keys", Key=key)["Body"].read() == b"a"
+    for key in ("in", "out/in/a.csv", "\nin/a.csv"):
+        with pytest.raises(ClientError, match="not authorized"):
+            caller.put_object(Bucket="odd-keys", Key=key, Body=b"a")
+
+
 def test_bucket_policy_names_its_writers(client, user):
     s3, iam = client("s3"), client("iam")
     s3.create_bucket(Bucket="closed", CreateBucketConfiguration={"LocationConstraint": REGION})

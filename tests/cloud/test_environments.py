@@ -88,7 +88,8 @@ def test_an_empty_environment_has_defaults(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[dev]\n= 1", r"environments\.toml: not TOML: .*line 2"),
-        ("dev = 1", "dev: must be a table, got 1"),
+        ("dev = 1", "dev: must be a table, got 1; a key stands under its environment, such as \\[dev\\]"),
+        ('Region = "eu-west-1"\n[dev]', "Region: must be a table, got 'eu-west-1'; a key stands under its environment"),
         ("[Dev]", "Dev: name it with at most 32 lower-case letters"),
         ('[dev]\nregoin = "eu-west-1"', r"dev\.regoin: unknown key; did you mean 'region'\?"),
         ("[dev]\nregion = 1", r"dev\.region: must be text, got 1"),

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from botocore import exceptions as aws_errors
 from plain_server import ACCOUNT, REGION, Server, free_port
 
+from tocsin.cloud.embedded.authority import Authority
 from tocsin.cloud.session import asking, connect, error_code
 from tocsin.errors import CloudError
 
@@ -82,3 +89,48 @@ def test_errors_that_are_not_of_aws_pass() -> None:
     with pytest.raises(ZeroDivisionError), asking("divide"):
         raise ZeroDivisionError
     assert error_code(ZeroDivisionError()) == ""
+
+
+@contextmanager
+def tls_server(folder: Path) -> Iterator[str]:
+    """An endpoint with a certificate of an authority of its own; it answers nothing."""
+    certificate, key = Authority(folder).certificate_for("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection, suppress(OSError), context.wrap_socket(connection, server_side=True):
+                        pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize("bundle", ["another authority", "nothing there", "no certificates in it"])
+def test_authorities_that_do_not_fit_are_not_a_matter_of_the_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bundle: str
+) -> None:
+    without_aws(monkeypatch)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    file = tmp_path / "bundle.pem"
+    if bundle == "another authority":
+        file = Authority(tmp_path / "another").ca_file
+    elif bundle == "no certificates in it":
+        file.write_text("none\n")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
+    with tls_server(tmp_path / "own") as endpoint, pytest.raises(CloudError) as caught:
+        connect("eu-west-1", endpoint_url=endpoint).account()
+    said = str(caught.value)
+    assert "AWS_CA_BUNDLE" in said
+    assert "does not answer" not in said
+    assert "\n" not in said

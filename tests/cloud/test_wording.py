@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tocsin.cloud.deploy import StackOutcome, StackPlan, Work
+from dataclasses import replace
+
+from tocsin.cloud.deploy import ParameterChange, StackOutcome, StackPlan, Work
 from tocsin.cloud.differences import Action, PropertyChange, Replacement, ResourceChange
 from tocsin.cloud.stacks import StackEvent
 from tocsin.cloud.wording import as_json, happened, planned
@@ -47,6 +49,27 @@ def test_a_new_stack_is_told_in_numbers() -> None:
     assert first.endswith(": to be created")
     assert second == "  + 3 AWS::CloudWatch::Alarm"
     assert last == "  known only once the routing is there: PageTopicArn"
+
+
+def test_parameters_are_told_with_their_values() -> None:
+    changed = (
+        ParameterChange("Class", "large", "small"),
+        ParameterChange("Name", None, "a"),
+        ParameterChange("Old", "", None),
+    )
+    one = StackPlan("dev-shop", "shop.yaml", "shop", Work.UPDATE, (), parameters=changed)
+    assert list(planned(one)) == [
+        "dev-shop (shop.yaml): to be changed",
+        "  parameter Class: large → small",
+        "  parameter Name: nothing → a",
+        "  parameter Old: empty → nothing",
+    ]
+    assert as_json(one)["parameters"] == [
+        {"name": "Class", "before": "large", "after": "small"},
+        {"name": "Name", "before": None, "after": "a"},
+        {"name": "Old", "before": "", "after": None},
+    ]
+    assert list(planned(replace(one, work=Work.NOTHING))) == ["dev-shop (shop.yaml): is as committed"]
 
 
 def test_of_the_steps_only_failures_are_told() -> None:

@@ -304,13 +304,13 @@ def quick(kind: str = "") -> Iterator[None]:
     They wait for an answer as long as they do in earnest, unless answers come late.
     """
     config = clients.CONFIG.merge(Config(read_timeout=READ_TIMEOUT)) if kind == "late" else clients.CONFIG
-    clients.client.cache_clear()
+    clients.forget_clients()
     with (
         patch.object(clients, "CONFIG", config),
         patch.object(ExponentialBackoff, "delay_amount", lambda self, context: 0.01),
     ):
         yield
-    clients.client.cache_clear()
+    clients.forget_clients()
 
 
 def calls_in(*folders: Path) -> set[tuple[str, str]]:

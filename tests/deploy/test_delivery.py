@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 from deploy.delivery import image
+from deploy.delivery.stack import LONGEST_ENVIRONMENT
 from deploy.delivery.stack import STACKS as DELIVERED
 from deploy.systems import stack_names
-from stack_templates import ROOT, STACKS, allowed, flat, resources, statements, sub_text, tree
+from stack_templates import ROOT, STACKS, Stated, allowed, flat, resources, statements, sub_text, tree
 
 from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.environments import read_environments
@@ -105,11 +106,137 @@ def test_roles_are_made_with_the_boundary_only_and_those_of_the_delivery_not_at_
     assert not [
         action for action in execution_actions() if re.search(r"iam:.*(PolicyVersion|CreatePolicy|User|Key)", action)
     ]
-    (refused,) = [each for each in statements("delivery") if each.statement["Effect"] == "Deny" and each.identity]
-    assert refused.statement["Action"] == ["iam:*"]
+    (refused,) = [each for each in denied() if each.statement["Action"] == ["iam:*"]]
     assert refused.texts == [
         f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{kind}/${{AWS::StackName}}-*" for kind in ("role", "policy")
     ]
+
+
+def denied() -> list[Stated]:
+    return [each for each in statements("delivery") if each.statement["Effect"] == "Deny" and each.identity]
+
+
+def test_roles_are_those_of_the_stacks_that_have_some() -> None:
+    """Not ENV-*: the trust of a role and to whom it is passed know no condition on its boundary."""
+    named = {
+        f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/${{Environment}}-{stack}-*"
+        for stack in ("network", "notification", "data-pipeline")
+    }
+    on_roles = {"iam:CreateRole", "iam:PassRole", "iam:UpdateAssumeRolePolicy"}
+    for stated in allowed("delivery"):
+        if stated.where.startswith("delivery.Execution") and on_roles & set(stated.actions):
+            assert set(stated.texts) == named
+
+
+def test_a_key_of_another_stack_keeps_its_policy() -> None:
+    (refused,) = [each for each in denied() if "kms:PutKeyPolicy" in each.actions]
+    assert set(refused.actions) == {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"}
+    tag = "aws:ResourceTag/aws:cloudformation:stack-name"
+    assert refused.statement["Condition"] == {
+        "Null": {tag: "false"},
+        "StringNotLike": {tag: {"Fn::Sub": "${Environment}-*"}},
+    }
+
+
+def test_what_the_handler_of_a_database_asks_for_is_allowed() -> None:
+    # CloudFormation registry, AWS::RDS::DBInstance, handlers.
+    asked = {
+        "ec2:DescribeAccountAttributes",
+        "ec2:DescribeInternetGateways",
+        "rds:DescribeDBClusters",
+        "rds:DescribeEvents",
+    }
+    assert asked - execution_actions() == set()
+
+
+def of_delivery_role(action: str) -> list[Stated]:
+    return [each for each in allowed("delivery") if each.where == "delivery.DeliveryRole" and action in each.actions]
+
+
+def test_the_delivery_takes_rules_from_groups_that_no_stack_made() -> None:
+    (revoking,) = of_delivery_role("ec2:RevokeSecurityGroupEgress")
+    assert [text.rpartition(":")[2] for text in revoking.texts] == ["security-group/*", "security-group-rule/*"]
+    assert revoking.statement["Condition"] == {"Null": {"aws:ResourceTag/aws:cloudformation:stack-name": "true"}}
+
+
+def test_the_delivery_validates_as_a_synthetic_user_with_synthetic_items() -> None:
+    (assuming,) = of_delivery_role("sts:AssumeRole")
+    assert assuming.statement["Condition"] == {"StringLike": {"sts:RoleSessionName": "synthetic-*"}}
+    written = {
+        text.rpartition("-notification-")[2]: (set(each.actions), each.statement.get("Condition"))
+        for each in of_delivery_role("dynamodb:DeleteItem")
+        for text in each.texts
+    }
+    leading = "dynamodb:LeadingKeys"
+    assert written == {
+        "Definitions-*": ({"dynamodb:DeleteItem", "dynamodb:PutItem"}, None),
+        "Subscriptions-*": (
+            {"dynamodb:DeleteItem", "dynamodb:PutItem"},
+            {"ForAllValues:StringLike": {leading: ["synthetic-*"]}},
+        ),
+        "Notifications-*": (
+            {"dynamodb:DeleteItem"},
+            {"ForAllValues:StringLike": {leading: [{"Ref": "ValidationUser"}]}},
+        ),
+    }
+    assert tree("delivery")["Parameters"]["ValidationUser"]["Default"] == "synthetic-*"
+
+
+def test_what_outlives_its_stack_is_not_in_the_way_of_the_next_try() -> None:
+    """A name of its own making would be taken: by the repository, the provider, the buckets of a failed creation."""
+    kept = {
+        f"{stack}.{name}": body["DeletionPolicy"]
+        for stack in STACKS
+        for name, body in tree(stack)["Resources"].items()
+        if "Retain" in body.get("DeletionPolicy", "")
+    }
+    names = ("Artifacts", "GitHubProvider", "GitLabProvider", "LoaderRepository")
+    expected = [*(f"delivery.{name}" for name in names), "data_pipeline.AccessLog", "data_pipeline.DataKey"]
+    assert kept == dict.fromkeys(expected, "RetainExceptOnCreate")
+
+
+def test_a_session_lasts_as_long_as_the_job() -> None:
+    job = workflow("github-environment.yml")["jobs"]["deliver"]
+    seconds = [
+        step["with"]["role-duration-seconds"] for step in job["steps"] if "configure-aws" in step.get("uses", "")
+    ]
+    assert seconds == [delivery_role()["MaxSessionDuration"]] == [60 * job["timeout-minutes"]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["owner/name", "my.org/a-b_c", "octocat@123456/my-repo@456789", "octocat-123456/my-repo-456789", "", "a/b/c"],
+)
+def test_a_repository_may_be_named_with_its_ids(name: str) -> None:
+    """GitHub's subjects name owner and repository with their ids, for repositories made since June 2026."""
+    assert re.fullmatch(tree("delivery")["Parameters"]["GitHubRepository"]["AllowedPattern"], name)
+
+
+@pytest.mark.parametrize("name", ["owner", "owner/*", "owner/name:ref", "/name", "owner/"])
+def test_no_pattern_and_no_further_claim_gets_into_a_repository(name: str) -> None:
+    assert not re.fullmatch(tree("delivery")["Parameters"]["GitHubRepository"]["AllowedPattern"], name)
+
+
+def test_every_generated_name_is_whole_in_the_environment_with_the_longest_name() -> None:
+    """CloudFormation cuts longer ones, and then nothing that names them by how they begin would match."""
+    pattern = tree("delivery")["Parameters"]["Environment"]["AllowedPattern"]
+    environment = "e" * LONGEST_ENVIRONMENT
+    assert re.fullmatch(pattern, environment)
+    assert not re.fullmatch(pattern, environment + "e")
+    limits = {"AWS::IAM::Role": 64, "AWS::Lambda::Function": 64, "AWS::RDS::DBInstance": 63, "AWS::SQS::Queue": 80}
+    for stack in STACKS:
+        for kind, limit in limits.items():
+            for name in resources(stack, kind):
+                assert len(f"{environment}-{stack}-{name}-1A2B3C4D5E6F7") <= limit, name
+    bucket = resources("data_pipeline", "AWS::S3::Bucket")["Incoming"]["BucketName"]["Fn::Sub"]
+    values = {
+        "AWS::StackName": f"{environment}-data-pipeline",
+        "AWS::AccountId": "1" * 12,
+        "AWS::Region": "ap-southeast-1",  # no region has a longer name
+    }
+    for key, value in values.items():
+        bucket = bucket.replace(f"${{{key}}}", value)
+    assert len(bucket) <= 63
 
 
 def test_policies_are_within_the_limits_of_iam() -> None:
@@ -117,7 +244,7 @@ def test_policies_are_within_the_limits_of_iam() -> None:
         text = json.dumps(policy, separators=(",", ":")).replace('{"Fn::Sub":', "")
         # The longest name of an environment, and a stack's name with it.
         for name, value in {
-            "Environment": "e" * 32,
+            "Environment": "e" * LONGEST_ENVIRONMENT,
             "AWS::StackName": "s" * 41,
             "AWS::Region": "ap-southeast-1",
         }.items():
@@ -144,10 +271,13 @@ def test_a_token_counts_for_one_repository_and_environment() -> None:
         "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
         "token.actions.githubusercontent.com:sub": "repo:${GitHubRepository}:environment:${Environment}",
     }
-    assert {key: sub_text(value) for key, value in gitlab["Condition"]["StringEquals"].items()} == {
-        "gitlab.com:aud": "https://gitlab.com",
-        "gitlab.com:sub": "project_path:${GitLabProject}:ref_type:branch:ref:${GitLabBranch}",
-    }
+    assert gitlab["Condition"]["StringEquals"]["gitlab.com:aud"] == "https://gitlab.com"
+    condition, claimed, plain = gitlab["Condition"]["StringEquals"]["gitlab.com:sub"]["Fn::If"]
+    branch = "project_path:${GitLabProject}:ref_type:branch:ref:${GitLabBranch}"
+    assert (condition, sub_text(claimed), sub_text(plain)) == ("HasGitLabClaims", branch + ":${GitLabClaims}", branch)
+    claims = tree("delivery")["Parameters"]["GitLabClaims"]["AllowedPattern"]
+    assert re.fullmatch(claims, "environment_protected:true:deployment_tier:production")
+    assert not re.fullmatch(claims, "environment_protected:*")
 
 
 def test_without_a_repository_nobody_gets_the_role() -> None:

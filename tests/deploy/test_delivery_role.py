@@ -110,8 +110,21 @@ REFUSED: dict[str, Callable[[Cloud], object]] = {
     "a user's file": lambda cloud: cloud.client("s3").put_object(
         Bucket="dev-data-pipeline-incoming-000000000000-eu-west-1", Key="incoming/airlines/a.csv", Body=b""
     ),
+    "a user of the API": lambda cloud: cloud.client("sts").assume_role(
+        RoleArn=user_role(cloud), RoleSessionName="anna"
+    ),
     "the owner's password": lambda cloud: cloud.client("secretsmanager").get_secret_value(SecretId="rds!db-x"),
 }
+
+
+def user_role(cloud: Cloud) -> str:
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName="dev-notification")["Stacks"]
+    return next(str(o["OutputValue"]) for o in stack["Outputs"] if o["OutputKey"] == "UserRoleArn")
+
+
+def test_it_becomes_a_user_of_its_own_making(cloud: Cloud) -> None:
+    session = cloud.client("sts").assume_role(RoleArn=user_role(cloud), RoleSessionName="synthetic-1")
+    assert session["AssumedRoleUser"]["Arn"].endswith("/synthetic-1")
 
 
 @pytest.mark.parametrize("what", REFUSED)

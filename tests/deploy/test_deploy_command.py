@@ -46,6 +46,7 @@ LoaderImage = {{ variable = "LOADER_IMAGE" }}
 
 [guarded]
 region = "eu-west-1"
+account = "000000000000"
 protected = true
 """
 
@@ -167,8 +168,54 @@ def test_a_second_run_changes_nothing_and_says_so(person: Person) -> None:
 def test_one_parameter_is_one_change(person: Person) -> None:
     told = person.runs("plan", "local", "--param", "ReadableBy=07:00")
     assert told.code == 0
+    assert "  parameter ReadableBy: 06:30 → 07:00" in told.out.splitlines()
+    assert told.out.count("  parameter ") == 1
     assert told.out.splitlines()[-1] == "6 stacks: 1 to be changed, 5 as committed"
     assert "READABLE_BY" in told.out or "MessageGenerator" in told.out
+
+
+def test_a_value_that_is_refused_is_said_with_its_place(person: Person, tmp_path: Path) -> None:
+    file = tmp_path / "e.toml"
+    file.write_text(FILE.replace("[local.routing]", '[local.stacks.network]\nVpcCidr = "10.0.0.0"\n\n[local.routing]'))
+    wrong = Person(person.aws, file, person.capture).runs("plan", "local")
+    assert wrong.code == 1
+    assert wrong.err.endswith(f"; see {file}: local.stacks.network.VpcCidr\n")
+    told = person.runs("plan", "local", "--param", "VpcCidr=10.0.0.0")
+    assert told.err.endswith("; see --param VpcCidr\n")
+
+
+def test_what_a_protected_environment_has_stated_must_go_on_being_stated(person: Person, tmp_path: Path) -> None:
+    """A table that is lost from the file must not take the database back to the template's defaults."""
+    stated = '[local.data_pipeline]\nDeletionProtection = false\nLoaderImage = { variable = "LOADER_IMAGE" }\n'
+    assert stated in FILE
+    file = tmp_path / "e.toml"
+    less = Person(person.aws, file, person.capture)
+    file.write_text(FILE.replace(stated, ""))
+    told = less.runs("plan", "local")
+    assert told.code == 0
+    assert "  parameter DeletionProtection: false → true" in told.out.splitlines()
+
+    guarded = FILE.replace("[local]\n", "[local]\nprotected = true\n")
+    file.write_text(guarded)
+    told = less.runs("plan", "local")
+    assert (
+        told.err
+        == f"plan: {file}: local.account is missing: a protected environment says whose it is, so that the \
+credentials of another account do not reach it; state it\n"
+    )
+
+    guarded = guarded.replace("protected = true\n", 'protected = true\naccount = "000000000000"\n', 1)
+    identity = '[local.notification]\nIdentityLayerArn = "arn:aws:iam::000000000000:role/identity"'
+    guarded = guarded.replace("[local.notification]", identity)
+    file.write_text(guarded)
+    assert less.runs("plan", "local").code == 0
+    file.write_text(guarded.replace(stated, ""))
+    told = less.runs("plan", "local")
+    assert (told.code, told.out) == (2, "")
+    assert told.err == (
+        f"plan: {file}: local.data_pipeline.DeletionProtection is missing: stack local-data-pipeline has 'false', and the "
+        "template's default would make it 'true'; state which is meant\n"
+    )
 
 
 def test_a_failed_change_is_taken_back_with_its_reason(person: Person) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, folder: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command as a person runs it, without a terminal; AWS is nowhere."""
     nowhere = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
@@ -25,7 +26,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     }
     return subprocess.run(
         [sys.executable, "-m", "deploy", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **nowhere, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -74,14 +75,40 @@ def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, text: str, said: str
     assert said in done.stderr
 
 
+def test_several_environments_are_one_too_many() -> None:
+    done = run("plan", "dev prod")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "plan: ENV='dev prod': one environment at a time, the first before the next\n"
+
+
+def test_a_migration_that_the_template_does_not_know_is_not_shipped(tmp_path: Path) -> None:
+    """The code is taken from the sources, and CloudFormation calls the migrator only for what the template says."""
+    for name in ("deploy", "alarms"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "e.toml"
+    file.write_text("[dev]\nregion = 'eu-west-1'\n")
+    assert run("plan", "dev", "--environments", str(file), folder=tmp_path).returncode == 1  # AWS does not answer
+    (tmp_path / "deploy" / "data_pipeline" / "migrations" / "0099_expand_more.sql").write_text("select 1;\n")
+    done = run("plan", "dev", "--environments", str(file), folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "plan: deploy/data_pipeline/template.yaml is not what its sources say; run `python -m deploy.render`, look at the "
+        "difference and commit it\n"
+    )
+
+
 def test_an_unknown_parameter_names_the_nearest(tmp_path: Path) -> None:
-    done = run("plan", "dev", "--param", "LogRetentonDays=7")
+    file = tmp_path / "e.toml"
+    file.write_text("[dev]\n")
+    done = run("plan", "dev", "--param", "LogRetentonDays=7", "--environments", str(file))
     assert (done.returncode, done.stdout) == (2, "")
     assert "no template of dev has a parameter 'LogRetentonDays'; did you mean 'LogRetentionDays'?" in done.stderr
 
 
-def test_aws_that_does_not_answer_is_exit_code_1() -> None:
-    done = run("plan", "dev")
+def test_aws_that_does_not_answer_is_exit_code_1(tmp_path: Path) -> None:
+    file = tmp_path / "e.toml"
+    file.write_text('[dev]\nregion = "eu-west-1"\n')
+    done = run("plan", "dev", "--environments", str(file))
     assert (done.returncode, done.stdout) == (1, "")
     assert "http://127.0.0.1:9/ does not answer" in done.stderr
 

@@ -40,7 +40,7 @@ from tocsin.cloud.embedded import EmbeddedAws, embedded
 pytestmark = pytest.mark.long
 
 DAY = datetime.now(UTC).date()
-TOMORROW = DAY + timedelta(days=1)  # on which nothing is due
+YESTERDAY = DAY - timedelta(days=1)  # on which nothing is due
 DUE = ("holiday", "storm")
 USERS = [f"user-{number:02}" for number in range(28)]  # a batch of 25, and the rest
 TABLES = ("Definitions", "Notifications", "Runs", "Subscriptions")
@@ -184,7 +184,7 @@ class Scenario:
 
 SCENARIOS = {
     "find": Scenario("FindDailyNotifications", World.find),
-    "find-nothing": Scenario("FindDailyNotifications", lambda world: world.find(TOMORROW), World.find_and_drain),
+    "find-nothing": Scenario("FindDailyNotifications", lambda world: world.find(YESTERDAY), World.find_and_drain),
     "generate": Scenario("MessageGenerator", World.generate, World.find_and_take),
     "generate-in-parts": Scenario(
         "MessageGenerator", lambda world: world.generate(Context(patience=1)), World.find_and_take
@@ -251,7 +251,7 @@ def taking(aws: EmbeddedAws) -> Iterator[Partial]:
 def world(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, value in {**aws.boto3_environment(), "AWS_ENDPOINT_URL": aws.endpoint}.items():
         monkeypatch.setenv(name, value)
-    clients.client.cache_clear()
+    clients.forget_clients()
     made = World(*(boto3.client(service, endpoint_url=aws.endpoint) for service in ("dynamodb", "sqs")))
     made.create()
     for name, value in made.environment().items():

@@ -32,7 +32,7 @@ from tocsin.cloudformation.document import load
 pytestmark = pytest.mark.long
 
 DAY = datetime.now(UTC).date()
-EMPTY_DAY = DAY + timedelta(days=1)
+EMPTY_DAY = DAY - timedelta(days=1)  # a day that has not begun yet is not announced
 # The generator stops at three quarters of its time: too short for so many subscribers at 5,000 a second, and long
 # enough to finish what it has begun at 600.
 GENERATOR_SECONDS, MANY = 3, 12_000

@@ -30,13 +30,14 @@ NO_RESOURCE = {
     "lambda:CreateEventSourceMapping": "limited by the function, in a condition",
     "logs:(Create|Delete|Get|Update)LogDelivery": "deliveries of flow logs and access logs have no ARN",
     "logs:(DescribeIndexPolicies|DescribeLogGroups|DescribeResourcePolicies|ListLogDeliveries|PutResourcePolicy)": "lists",
-    "rds:(DescribeDBEngineVersions|DescribeEngineDefaultParameters)": "about RDS, not about a database",
+    "rds:(DescribeDBEngineVersions|DescribeEngineDefaultParameters|DescribeEvents)": "about RDS, not about a database",
     "sns:(GetSubscriptionAttributes|SetSubscriptionAttributes|Unsubscribe)": "SNS limits no subscription by its ARN",
 }
 
 # Resources with a wildcard, as the end of an ARN, and why it is there.
 WILDCARDS = {
-    r"ec2:.*:(flow-log|network-interface|route-table|security-group|security-group-rule|subnet|vpc|vpc-endpoint|vpc-flow-log)/\*": "EC2 chooses the ids",
+    r"ec2:.*:\*/\*": "what Lambda's guide asks for, so that Lambda may delete a network interface; the code itself may not",
+    r"ec2:.*:(flow-log|route-table|security-group|security-group-rule|subnet|vpc|vpc-endpoint|vpc-flow-log)/\*": "EC2 chooses the ids",
     r"kms:.*:key/\*": "KMS chooses the ids; what uses one also names the service it goes through",
     r"lambda:.*:event-source-mapping:\*": "Lambda chooses the ids",
     r"route53::.*:hostedzone/\*": "the zone of an endpoint's private names is AWS's own",
@@ -47,9 +48,10 @@ WILDCARDS = {
     r"[a-z-]+:.*[:/]\$\{Environment\}-[A-Za-z-]*\*?(:|DeadLetters-|/)?\*?": "CloudFormation ends every name with letters of its own",
     r"cloudformation:.*:stack/\$\{(Environment\}-[a-z-]+|AWS::StackName\})/\*": "the id that CloudFormation adds to a stack's name",
     r"logs:.*:log-group:/(aws/lambda|aws/apigateway|ecs|vpc)/\$\{Environment\}-\*": "log groups of the environment",
-    r"logs:.*:log-group:RDSOSMetrics:(log-stream:)?\*": "one stream for each database",
+    r"logs:.*:log-group:RDSOSMetrics(:(log-stream:)?)?\*": "one stream for each database; RDS names the group with and without :*",
     r"secretsmanager:.*:secret:rds!db-\*": "RDS chooses the name of the secret it makes",
     r"rds:.*:(pg:default\.|og:default:)\*": "what RDS brings along",
+    r"rds:.*:cluster:\*": "the instance's handler looks at the cluster that an instance may be part of; reading only",
     r"rds-db:.*:dbuser:\*/(loader|reader)": "in the boundary: whichever database, but never its owner",
     r"iam::.*:role/aws-service-role/\*": "AWS names the roles of its services",
     r"ecs:.*:task-definition/\$\{AWS::StackName\}-loader:\*": "the newest revision is meant",
@@ -211,6 +213,12 @@ def test_a_function_may_not_make_network_interfaces_though_lambda_may_for_it(sys
         assert set(refused.actions) >= network != set(), function
         assert list(refused.statement["Condition"]) == ["ArnLike"]
         assert list(refused.statement["Condition"]["ArnLike"]) == ["lambda:SourceFunctionArn"]
+        # Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC": all ids, or no network.
+        (deletes,) = [
+            each for each in own if each.statement["Effect"] == "Allow" and "ec2:DeleteNetworkInterface" in each.actions
+        ]
+        assert deletes.texts == ["arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:*/*"], function
+        assert "Condition" not in deletes.statement, function
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -288,6 +296,32 @@ def test_the_database_is_out_of_reach_and_speaks_tls_only() -> None:
     ):
         assert database[name] is True
     assert "MasterUserPassword" not in database
+
+
+def test_the_database_grows_before_it_is_full_and_one_query_cannot_fill_it() -> None:
+    (database,) = resources("data_pipeline", "AWS::RDS::DBInstance").values()
+    (settings,) = resources("data_pipeline", "AWS::RDS::DBParameterGroup").values()
+    assert database["MaxAllocatedStorage"] == {"Ref": "DatabaseMaxStorageGb"}
+    assert (
+        5 * 1024 * 1024 < int(settings["Parameters"]["temp_file_limit"]) < 20 * 1024 * 1024
+    )  # kB: a file, not the disk
+    for environment in ENVIRONMENTS.values():
+        given = plain(environment, "data_pipeline")
+        # Amazon RDS User Guide, "Managing capacity automatically with storage autoscaling": at least 26 % above.
+        assert int(given["DatabaseMaxStorageGb"]) >= 1.26 * int(given["DatabaseStorageGb"]), environment.name
+
+
+def test_enhanced_monitoring_may_make_its_log_group_and_is_tried_before_production() -> None:
+    """IAM compares the name of a log group with and without its last ``:*``, as the call has it."""
+    for stack, where in (("data_pipeline", "MonitoringRole"), ("delivery", "PermissionsBoundary")):
+        (makes,) = [
+            stated
+            for stated in allowed(stack)
+            if stated.where == f"{stack}.{where}" and "logs:CreateLogGroup" in stated.actions
+        ]
+        assert [text.rpartition(":")[2] for text in makes.texts] == ["RDSOSMetrics*"], where
+    seconds = {name: plain(ENVIRONMENTS[name], "data_pipeline")["EnhancedMonitoringSeconds"] for name in ("qa", "prod")}
+    assert seconds == {"qa": "60", "prod": "60"}
 
 
 def test_functions_come_after_the_schema_they_work_with() -> None:

@@ -18,12 +18,12 @@ pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 ROOT = Path(__file__).parents[2]
 
 
-def start() -> subprocess.Popen[str]:
+def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     """The run as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "deploy.run"],
+        [sys.executable, "-m", "deploy.run", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -109,3 +109,19 @@ def test_control_c_leaves_no_process_behind() -> None:
     assert err.strip().splitlines()[-1] == "stopped; nothing is left running"
     assert "Traceback" not in err
     assert still_there(started) == {}
+
+
+@pytest.mark.timeout(120)
+def test_told_to_end_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    """By SIGTERM, as `kill` sends it."""
+    with start("--keep", TMPDIR=str(tmp_path)) as run:
+        assert run.stdout is not None
+        assert "embedded AWS is up" in run.stdout.readline()
+        started = descendants(run.pid)
+        assert list(tmp_path.iterdir()), "its state is there"
+        run.send_signal(signal.SIGTERM)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in err
+    assert still_there(started) == {}
+    assert list(tmp_path.iterdir()) == []

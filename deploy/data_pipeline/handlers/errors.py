@@ -8,7 +8,7 @@ class RejectedError(Exception):
 
 
 class OutOfTimeError(Exception):
-    """The load would not be done before the function's time is over; nothing of it was kept."""
+    """The load would not be done before the time of the function or task is over; nothing of it was kept."""
 
 
 class DeploymentError(Exception):

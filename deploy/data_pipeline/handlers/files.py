@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from .contracts import INCOMING
+
+LONGEST_KEY = 1024  # bytes (Amazon S3 User Guide, "Naming Amazon S3 objects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,16 @@ class File:
 
     @property
     def quarantine_key(self) -> str:
-        """Where the rows that break the contract go: the same for every try, so that a second one overwrites."""
-        return f"quarantine/{self.key.removeprefix(INCOMING)}/{self.version}.csv"
+        """Where the rows that break the contract go: the same for every try, so that a second one overwrites.
+
+        A name that would be too long for S3 keeps its beginning; a hash of the whole stands for the rest.
+        """
+        name, start, end = self.key.removeprefix(INCOMING), "quarantine/", f"/{self.version}.csv"
+        room = LONGEST_KEY - len(start.encode()) - len(end.encode())
+        if len(name.encode()) > room:
+            stands = "~" + hashlib.sha256(name.encode()).hexdigest()[:32]
+            name = name.encode()[: room - len(stands)].decode(errors="ignore") + stands
+        return f"{start}{name}{end}"
 
 
 @dataclass(frozen=True, slots=True)

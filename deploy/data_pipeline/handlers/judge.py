@@ -51,6 +51,14 @@ class Judgement:
             f"copy {STAGING} (line, reason, raw, {places}) from stdin {copy_options(self._delimiter, self._table.null)}"
         )
 
+    def forget(self, lines: Iterable[tuple[int, int]]) -> str:
+        """Rows that are none: all that were staged of these lines, each from a first to a last."""
+        ranges = ", ".join(f"({first}, {last})" for first, last in lines)
+        return (
+            f"delete from {STAGING} using (values {ranges}) as inside (first, last) "  # noqa: S608 - numbers
+            f"where {STAGING}.line between inside.first and inside.last"
+        )
+
     def judge_values(self) -> str:
         """Every value against its column."""
         reasons = ", ".join(

@@ -43,11 +43,11 @@ def is_done(connection: Any, file: File) -> bool:
 
 
 def enter(connection: Any, file: File, outcome: Outcome) -> None:
-    """Write the one line of this version."""
+    """Write the one line of this version.  It is finished now; now() would be when the transaction began."""
     connection.run(
         "insert into loaded_files (bucket, key, version, table_name, status, rows_read, rows_loaded, rows_rejected, "
-        "rows_unchanged, encoding, delimiter, reason, arrived) values (:bucket, :key, :version, :table_name, :status, "
-        ":read, :loaded, :rejected, :unchanged, :encoding, :delimiter, :reason, :arrived)",
+        "rows_unchanged, encoding, delimiter, reason, arrived, finished) values (:bucket, :key, :version, :table_name, "
+        ":status, :read, :loaded, :rejected, :unchanged, :encoding, :delimiter, :reason, :arrived, clock_timestamp())",
         bucket=file.bucket,
         key=file.key,
         version=file.version,

@@ -132,6 +132,8 @@ def _check(
     copy_in(connection, judgement.copy(), scan.staged(text.body), deadline)
     if scan.cut_off:
         raise RejectedError(scan.cut_off)
+    if scan.inside:
+        run(connection, judgement.forget(scan.inside), deadline)
     run(connection, f"analyze {STAGING}", deadline)
     for statement in (judgement.judge_values(), judgement.judge_keys_in_file(), judgement.judge_keys_in_table()):
         run(connection, statement, deadline)

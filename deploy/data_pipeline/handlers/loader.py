@@ -81,7 +81,8 @@ def files_of(event: Mapping[str, Any]) -> Sequence[File]:
             for record in event["Records"]
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EventError(f"not an event of a versioned bucket: {error!r} is missing or of another type") from None
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise EventError(f"not an event of a versioned bucket: {what}") from None
 
 
 def moment(text: str) -> datetime:
@@ -112,12 +113,18 @@ def load_or_hand_over(file: File, deadline: Deadline, where: Mapping[str, object
 
 def hand_over(file: File, where: Mapping[str, object]) -> str:
     """Start the task for a file."""
-    log("INFO", "file-handed-over", {**where, "size": file.size, "task": handover.start_task(file)})
+    task = handover.start_task(file, str(where["request_id"]))
+    log("INFO", "file-handed-over", {**where, "size": file.size, "task": task})
     return "handed_over"
 
 
-def load_here(file: File, deadline: Deadline, where: Mapping[str, object]) -> str:
-    """Load the file, then say how it went in the log and in the metrics: only after the commit."""
+def load_here(
+    file: File, deadline: Deadline, where: Mapping[str, object], time_to_queryable: str = "SecondsToQueryable"
+) -> str:
+    """Load the file, then say how it went in the log and in the metrics: only after the commit.
+
+    ``time_to_queryable`` is the metric of how long the file took from its arrival.
+    """
     share = float(os.environ["MAX_REJECTED_SHARE"])
     for left in reversed(range(TRIES)):
         with closing(connect()) as connection:
@@ -130,12 +137,16 @@ def load_here(file: File, deadline: Deadline, where: Mapping[str, object]) -> st
     if outcome is None:
         log("INFO", "file-already-done", where)
         return "already done"
-    report(file, outcome, where)
+    report(file, outcome, where, time_to_queryable)
     return outcome.status
 
 
-def report(file: File, outcome: Outcome, where: Mapping[str, object]) -> None:
-    """One line for people and one of metrics."""
+def report(file: File, outcome: Outcome, where: Mapping[str, object], time_to_queryable: str) -> None:
+    """One line for people and one of metrics.
+
+    The rows of a rejected file are in the line only: it counts as one file, and the rows of the files that were loaded
+    are what is measured.
+    """
     counts, now = outcome.counts, time.time()
     loaded = outcome.status == "loaded"
     seconds = round(now - file.arrived.timestamp(), 3)
@@ -157,17 +168,25 @@ def report(file: File, outcome: Outcome, where: Mapping[str, object]) -> None:
             **bad,
         },
     )
-    fresh = [Measured("SecondsToQueryable", max(seconds, 0.0), "Seconds"), Measured("LastSuccess", int(now), "None")]
+    if not loaded:
+        count_as_rejected(where)
+        return
     publish(
         NAMESPACE,
         Measured("RowsRead", counts.read),
         Measured("RowsLoaded", counts.loaded),
         Measured("RowsRejected", counts.rejected),
-        Measured("FilesLoaded", int(loaded)),
-        Measured("FilesRejected", int(not loaded)),
-        *(fresh if loaded else ()),
+        Measured("FilesLoaded", 1),
+        Measured("FilesRejected", 0),
+        Measured(time_to_queryable, max(seconds, 0.0), "Seconds"),
+        Measured("LastSuccess", int(now), "None"),
         details=where,
     )
+
+
+def count_as_rejected(where: Mapping[str, object]) -> None:
+    """Count the file as one that is not in the database."""
+    publish(NAMESPACE, Measured("FilesLoaded", 0), Measured("FilesRejected", 1), details=where)
 
 
 def named(file: File) -> dict[str, object]:

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 import pg8000.native
 
+from deploy.structured_log import log
+
 from .database import reason, sqlstate
 
 FOLDER = Path(__file__).resolve().parent.parent / "migrations"
@@ -81,7 +83,8 @@ def migrate(
 
     ``expand`` on a database that has migrations applies the expanding ones up to the first contracting one, and refuses
     to go past it; on an empty database there is no old code, so everything up to the last expanding one is applied.
-    ``contract`` applies everything in order.  At most ``seconds`` are spent; a migration waits ``lock_seconds`` for a
+    ``contract`` applies everything in order.  What a later release has expanded is left as it is, in either phase: when
+    that release is rolled back, this one works with it.  What a later release has contracted is refused.  At most ``seconds`` are spent; a migration waits ``lock_seconds`` for a
     table that a load holds, a few times.  Raises MigrationError.
     """
     end = time.monotonic() + seconds
@@ -91,7 +94,8 @@ def migrate(
     try:
         connection.run(TABLE)
         applied = _applied(connection, migrations)
-        wanted = _wanted(migrations[len(applied) :], phase, empty=not applied)
+        pending = [migration for migration in migrations if migration.version not in applied]
+        wanted = _wanted(pending, phase, empty=not applied)
         for migration in wanted:
             _apply(connection, migration, end, lock_seconds)
         return [migration.file for migration in wanted]
@@ -114,18 +118,27 @@ def _unlock(connection: Any) -> None:
         return  # the connection is gone, and the lock with it
 
 
-def _applied(connection: Any, migrations: Sequence[Migration]) -> list[list[Any]]:
-    rows: list[list[Any]] = connection.run("select version, checksum, name from schema_migrations order by version")
+def _applied(connection: Any, migrations: Sequence[Migration]) -> set[int]:
+    """The numbers of what was applied before.  Raises MigrationError where this release cannot work with it."""
+    rows = connection.run("select version, checksum, name, phase from schema_migrations order by version")
     by_version = {migration.version: migration for migration in migrations}
-    for version, checksum, name in rows:
+    for version, checksum, name, phase in rows:
         known = by_version.get(version)
+        if known is None and phase == "expand":
+            # A later release was rolled back, or an earlier one deployed again: CloudFormation asks for this release's
+            # schema, and what only adds does it no harm.  To refuse would leave the stack in UPDATE_ROLLBACK_FAILED.
+            log("WARN", "schema-ahead", {"migration": f"{version:04}_{phase}_{name}.sql"})
+            continue
         if known is None:
-            raise MigrationError(f"the database has migration {version:04} ({name}), which this release does not know")
+            raise MigrationError(
+                f"the database has migration {version:04} ({name}), which this release does not know and which took "
+                "away what it may need: deploy the later release"
+            )
         if known.checksum != checksum:
             raise MigrationError(
                 f"{known.file} was changed after it had been applied; put it back and write a new migration instead"
             )
-    return rows
+    return {int(row[0]) for row in rows}
 
 
 def _wanted(pending: Sequence[Migration], phase: Phase, *, empty: bool) -> Sequence[Migration]:

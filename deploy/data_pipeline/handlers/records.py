@@ -10,12 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from .text import Header, field_pattern, record_pattern
+from .long_record import LongRecord
+from .text import FIRST_MARK, MARKED, Header, field_pattern, record_pattern
 
 LONGEST = 1 << 20  # bytes of one record; a quote that is never closed must not eat the memory
 LONGEST_SHOWN = 100_000  # characters of a bad row that go to quarantine; the object itself is kept whole
 
 
+# How a record ends that was cut off within a character; in windows-1252 each byte is one.
+_CUT_MARKED = re.compile(rb"%b\Z" % MARKED.pattern)
+CUT_CHARACTER = {
+    "utf-8": re.compile(rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z"),
+    "utf-16-le": _CUT_MARKED,
+    "utf-16-be": _CUT_MARKED,
+}
 CARRIAGE_RETURN = "a carriage return inside a value that is not quoted"
 
 
@@ -70,11 +78,14 @@ def _lines(body: Iterable[bytes]) -> Iterator[bytes]:
 class Scan:
     """Gives every record its line number and finds those that are no records of the table.
 
-    ``cut_off`` says afterwards how the file ends in the middle of a record; None if it does not.
+    ``cut_off`` says afterwards how the file ends in the middle of a record; None if it does not.  ``inside`` are the lines,
+    first and last, that were staged as rows and turned out to be inside a quoted value that is too long.
     """
 
     def __init__(self, header: Header, encoding: str, null: str) -> None:
         self.cut_off: str | None = None
+        self.inside: list[tuple[int, int]] = []
+        self._long: LongRecord | None = None
         self._line = header.next_line
         self._delimiter = header.delimiter.encode()
         self._fields = len(header.columns)
@@ -93,15 +104,29 @@ class Scan:
         """The records as CSV for the staging table, a block for each piece of the body."""
         buffer = b""
         for chunk in body:
-            buffer += chunk
+            buffer = self._after_long(buffer, chunk)
             staged: list[bytes] = []
             buffer = buffer[self._take(buffer, staged, final=False) :]
             if staged:
                 yield b"\n".join(staged) + b"\n"
         staged = []
-        self._take(buffer, staged, final=True)
+        self._take(self._after_long(buffer, b"", final=True), staged, final=True)
         if staged:
             yield b"\n".join(staged) + b"\n"
+
+    def _after_long(self, buffer: bytes, chunk: bytes, *, final: bool = False) -> bytes:
+        """What is to be read: all of it, or what follows a record that is too long and ends in this chunk."""
+        if self._long is None:
+            return buffer + chunk
+        long, end = self._long, self._long.follow(chunk, final=final)
+        if end is None:
+            self._long = long if long.is_record else None
+            return buffer + chunk
+        self._long, self._skipping = None, False
+        self._line = long.last_line + 1
+        if long.last_line > long.first_line:
+            self.inside.append((long.first_line + 1, long.last_line))
+        return chunk[end:]
 
     def _take(self, buffer: bytes, staged: list[bytes], *, final: bool) -> int:
         """Stage the records that are complete; the position of the first that is not."""
@@ -149,6 +174,9 @@ class Scan:
                 return position
             after = line_end + 1 if line_end >= 0 else len(buffer)
             if at_end or unclosed:
+                if quote >= 0 and self._long is None:
+                    self._long = LongRecord(self._line, self._delimiter)
+                    self._long.follow(buffer[position:])
                 reason = f"longer than {LONGEST:,} bytes" + (", or a quoted value is never closed" if unclosed else "")
             elif carriage_return:
                 reason = CARRIAGE_RETURN
@@ -179,7 +207,7 @@ class Scan:
         count = len(self._values(record))
         if not record:
             return
-        if not _is_text(record):
+        if self._encoding in CUT_CHARACTER and CUT_CHARACTER[self._encoding].search(record):
             self.cut_off = f"line {self._line}: the file ends within a character, so it looks cut off"
         elif count < self._fields:
             self.cut_off = (
@@ -206,10 +234,16 @@ class Scan:
         return self._value.findall(record) if b'"' in record else record.split(self._delimiter)
 
     def _stage_bad(self, record: bytes, reason: str, staged: list[bytes]) -> None:
+        if self._encoding != "utf-8":
+            record = MARKED.sub(_byte_as_shown, record)
         row = record.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
         if len(row) > LONGEST_SHOWN:
             row = f"{row[:LONGEST_SHOWN]}… ({len(row):,} characters)"
         staged.append(self._bad % (self._line, reason.encode(), row.replace('"', '""').encode()))
+
+
+def _byte_as_shown(marked: re.Match[bytes]) -> bytes:
+    return b"\\x%02x" % (ord(marked[0].decode("utf-8", "surrogatepass")) - FIRST_MARK)
 
 
 def _as_copy_reads_it(value: bytes) -> bytes:

@@ -15,6 +15,8 @@ DELIMITERS = (",", ";", "\t", "|")
 LINE_END = re.compile(rb"\r\n|\n|\r")
 BLANK_LINES = re.compile(rb"(?:[ \t]*(?:\r\n|\n|\r))*+[ \t]*+")
 MULTI_BYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+FIRST_MARK = 0xDC00  # a byte that is no text in another encoding than UTF-8 is marked by the lone surrogate this far on
+MARKED = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")  # such a one, written as UTF-8
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -45,7 +47,7 @@ def open_text(chunks: Iterable[bytes], columns: Collection[str]) -> Text:
         if len(head) >= HEAD:
             whole = False
             break
-    encoding, mark = detect_encoding(head, whole)
+    encoding, mark = detect_encoding(head)
     decode = codecs.getincrementaldecoder(encoding)(errors=UNDECODABLE)
 
     def utf_8(raw: bytes, final: bool = False) -> bytes:
@@ -69,17 +71,19 @@ def open_text(chunks: Iterable[bytes], columns: Collection[str]) -> Text:
     return Text(encoding, header, (chunk for chunk in rest if chunk))
 
 
-def detect_encoding(head: bytes, whole: bool) -> tuple[str, int]:
+def detect_encoding(head: bytes) -> tuple[str, int]:
     """The encoding and the length of the byte order mark.
 
     A file without a mark is UTF-8, or windows-1252 when its head is not UTF-8.  A head that holds both broken bytes
-    and real UTF-8 characters is a damaged UTF-8 file: taken for windows-1252 every umlaut in it would be garbled.
+    and real UTF-8 characters is a damaged UTF-8 file: taken for windows-1252 every umlaut in it would be garbled.  So is
+    one whose only broken bytes are the beginning of a character at its very end: it was cut off there.
     """
     for mark, encoding in MARKS:
         if head.startswith(mark):
             return encoding, len(mark)
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head, whole)
+        # Not as the end of a text, also when it is: a character that is cut off there is no sign of another encoding.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return ("utf-8" if MULTI_BYTE.search(head) else "windows-1252"), 0
     return "utf-8", 0
@@ -144,10 +148,10 @@ def _listed(names: Iterable[str], limit: int = 20) -> str:
 
 
 def _mark_undecodable(error: UnicodeError) -> tuple[str, int]:
-    """Each byte that is no text becomes a lone surrogate (U+DC00 and the byte)."""
+    """Each byte that is no text becomes a lone surrogate."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+    return "".join(chr(FIRST_MARK + byte) for byte in error.object[error.start : error.end]), error.end
 
 
 UNDECODABLE = "data-pipeline-undecodable"

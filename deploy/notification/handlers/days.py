@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import time as system_time
 from datetime import UTC, date, datetime, time, timedelta
+
+wall_clock = system_time.time  # the one place where tests give another time
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
@@ -29,6 +32,16 @@ def parse_clock(text: str) -> time:
 def expiry(day: date, retention_days: int) -> int:
     """When what belongs to ``day`` may be deleted: epoch seconds, ``retention_days`` after the day begins."""
     return int((datetime.combine(day, time(), UTC) + timedelta(days=retention_days)).timestamp())
+
+
+def now() -> float:
+    """Epoch seconds of this moment."""
+    return wall_clock()
+
+
+def day_of(moment: float) -> date:
+    """The day that a moment (epoch seconds) is in."""
+    return datetime.fromtimestamp(moment, UTC).date()
 
 
 def epoch(day: date, clock: time) -> float:

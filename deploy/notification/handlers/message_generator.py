@@ -8,7 +8,6 @@ got takes its place in the queue.  A message that comes twice writes the same re
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from deploy.structured_log import log
 
 from . import runs
 from .batches import in_batches, in_parallel, send_until_taken
-from .days import epoch, parse_clock
+from .days import day_of, epoch, now, parse_clock
 from .message import Due, InvalidMessageError, parse_message
 from .queueing import queue
 from .records import definition, record_of
@@ -101,12 +100,21 @@ def generate(due: Due, short: Callable[[], bool], where: Mapping[str, object]) -
         runs.NAMESPACE,
         Measured("NotificationsGenerated", int(counted)),
         Measured("UsersReached", progress.users),
-        Measured("RecordsOnTime", progress.in_time),
-        Measured("RecordsLate", progress.users - progress.in_time),
+        *punctuality(due, progress),
         details=details,
     )
     if finished:
         runs.announce(due.day)
+
+
+def punctuality(due: Due, progress: Progress) -> tuple[Measured, ...]:
+    """How many records were in time; of another day than today nothing, because nobody waits for those."""
+    if due.day != day_of(now()):
+        return ()
+    return (
+        Measured("RecordsOnTime", progress.in_time),
+        Measured("RecordsLate", progress.users - progress.in_time),
+    )
 
 
 def write_out(due: Due, texts: Mapping[str, str], short: Callable[[], bool]) -> Progress:
@@ -128,7 +136,7 @@ def write_out(due: Due, texts: Mapping[str, str], short: Callable[[], bool]) -> 
     def write_batch(users: Sequence[str]) -> bool:
         requests: list[Mapping[str, Any]] = [{"PutRequest": {"Item": record_of(due, texts, user)}} for user in users]
         send_until_taken(requests, write)
-        return time.time() <= deadline
+        return now() <= deadline
 
     users = in_time = 0
     for batch, timely in in_parallel(batches(), write_batch):

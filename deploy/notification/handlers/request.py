@@ -21,6 +21,7 @@ from .days import parse_day
 
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
+PARAMETERS = ("cursor", "limit", "since", "until")
 LONGEST_USER = 256
 DIGEST = 8
 
@@ -63,6 +64,8 @@ def parse_request(event: Mapping[str, Any]) -> Request:
     if caller != user:
         raise ForbiddenError(f"{caller!r} asked for the notifications of {user!r}")
     query = event.get("queryStringParameters") or {}
+    if unknown := sorted(name for name in query if name not in PARAMETERS):
+        raise BadRequestError(f"unknown parameter {unknown[0][:60]!r}; there are {', '.join(PARAMETERS)}")
     limit = parse_limit(query.get("limit"))
     since, until = (parse_bound(name, query.get(name)) for name in ("since", "until"))
     if since is not None and until is not None and since > until:

@@ -4,12 +4,14 @@ Environment: RUNS_TABLE, RETENTION_DAYS.  The item ``#run`` of a day holds the n
 that one notification is written out for all its users.  Both change in one transaction, so however often a message
 comes, its notification counts once.  Whatever breaks between that and the announcement, the message comes again and
 finds it still to be made: a day's completion is announced at least once, nearly always exactly once.
+
+RunCompleted counts days that were completed on the day itself: it stands for "today is done", so that a day mended
+afterwards does not stand in for a run that is missing.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -21,7 +23,7 @@ from deploy.metrics import Measured, publish
 from deploy.structured_log import log
 
 from .batches import attempts
-from .days import expiry
+from .days import day_of, expiry, now
 from .message import Due
 
 NAMESPACE = "Notification"
@@ -36,12 +38,12 @@ NAMES = {
 
 def record_due(day: date, due: int) -> None:
     """Keep how many notifications are due.  A number that changed makes a completed day incomplete again."""
-    now = time.time()
+    begun = now()
     sets = (
         "SET #due = :due, #started_at = if_not_exists(#started_at, :now), "
         "#expires_at = if_not_exists(#expires_at, :expires_at)"
     )
-    values = {":due": _number(due), ":now": _number(now), ":expires_at": _number(_expires(day))}
+    values = {":due": _number(due), ":now": _number(begun), ":expires_at": _number(_expires(day))}
     try:
         _update(day, sets, values, "attribute_not_exists(#due) OR #due = :due")
     except ClientError as error:
@@ -79,22 +81,32 @@ def mark_done(due: Due) -> bool:
 
 
 def announce(day: date) -> bool:
-    """Publish that the day's run is completed, if it is and nobody did; whether it was published now."""
+    """Say that the day's run is completed, if it is and nobody did; whether it was said now.
+
+    On the day itself that is the metric RunCompleted; a day completed later is logged only, and one completed before it
+    has begun waits for its own run, which finds everything done.
+    """
+    if day_of(now()) < day:
+        return False
     run = _read(day)
     if "due" not in run or "announced" in run or run.get("done", 0) < run["due"]:
         return False
     due, unchanged = {":due": _number(run["due"])}, "#due = :due"
     try:
         # The moment is kept before it is published, so that whoever has to publish it again says the same.
-        moment = {":now": _number(time.time())}
+        moment = {":now": _number(now())}
         kept = _update(day, "SET #completed_at = if_not_exists(#completed_at, :now)", due | moment, unchanged)
         seconds = max(0.0, kept["completed_at"] - kept["started_at"])
-        publish(
-            NAMESPACE,
-            Measured("RunCompleted", 1),
-            Measured("SecondsToReadable", round(seconds, 3), "Seconds"),
-            details={"level": "INFO", "event": "run-completed", "day": day.isoformat(), "due": int(run["due"])},
-        )
+        details: dict[str, object] = {"day": day.isoformat(), "due": int(run["due"])}
+        if day_of(kept["completed_at"]) == day:
+            publish(
+                NAMESPACE,
+                Measured("RunCompleted", 1),
+                Measured("SecondsToReadable", round(seconds, 3), "Seconds"),
+                details={**details, "level": "INFO", "event": "run-completed"},
+            )
+        else:
+            log("INFO", "run-of-another-day-completed", {**details, "seconds": round(seconds, 3)})
         _update(day, "SET #announced = :due", due, unchanged)
     except ClientError as error:
         if _code(error) != "ConditionalCheckFailedException":
@@ -111,7 +123,7 @@ def _done(due: Due) -> list[dict[str, Any]]:
     marker = {"day": day, "item": {"S": DONE + due.notification}, "expires_at": expires}
     put = {
         "TableName": table,
-        "Item": {**marker, "done_at": _number(time.time())},
+        "Item": {**marker, "done_at": _number(now())},
         "ConditionExpression": "attribute_not_exists(#item)",
         "ExpressionAttributeNames": {"#item": "item"},
     }

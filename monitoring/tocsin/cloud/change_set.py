@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,7 +39,7 @@ class StackRequest:
     """A stack as it should be.
 
     ``source`` names the template in errors.  ``kept`` are the parameters that keep the value they have in the stack,
-    ``secrets`` those whose value must not be shown.  ``role`` is the ARN of the role CloudFormation acts as; None is
+    ``secrets`` those whose value must not be shown.  ``places`` says where a value was stated, by parameter.  ``role`` is the ARN of the role CloudFormation acts as; None is
     the caller's own permissions, or the role the stack already has.
     """
 
@@ -50,6 +52,7 @@ class StackRequest:
     capabilities: tuple[str, ...] = ()
     artifacts_bucket: str | None = None
     role: str | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def create_change_set(cloud: Cloud, request: StackRequest) -> ChangeSet:
     body = template_argument(cloud, request.template, request.source, request.artifacts_bucket)
     if request.role is not None:
         body["RoleARN"] = request.role
-    with asking(f"plan stack {request.stack} from {request.source}"):
+    with _naming_places(request), asking(f"plan stack {request.stack} from {request.source}"):
         made = cloudformation.create_change_set(
             StackName=request.stack,
             ChangeSetName=name,
@@ -106,7 +109,8 @@ def create_change_set(cloud: Cloud, request: StackRequest) -> ChangeSet:
         discard(cloud, change_set)
         if any(text in reason for text in _NO_CHANGES):
             return ChangeSet(request.stack, None, creates=False, changes=())
-        raise CloudError(" ".join(f"cannot plan stack {request.stack} from {request.source}: {reason}".split()))
+        with _naming_places(request):
+            raise CloudError(" ".join(f"cannot plan stack {request.stack} from {request.source}: {reason}".split()))
     changes = read_changes(described, _templates(cloud, stack, request), _secrets(request))
     return replace(change_set, changes=changes)
 
@@ -233,6 +237,18 @@ def _templates(cloud: Cloud, stack: Stack | None, request: StackRequest) -> Temp
     with asking(f"read the template of stack {request.stack}"):
         body = cloud.client("cloudformation").get_template(StackName=request.stack)["TemplateBody"]
     return template_pair(body if isinstance(body, str) else json.dumps(body), request.template)
+
+
+@contextmanager
+def _naming_places(request: StackRequest) -> Iterator[None]:
+    """Add to an error about parameters where their values were stated."""
+    try:
+        yield
+    except CloudError as error:
+        words = re.findall(r"\w+", str(error))
+        if places := [place for name, place in sorted(request.places.items()) if name in words]:
+            raise CloudError(f"{error}; see {', '.join(places)}") from error
+        raise
 
 
 def _secrets(request: StackRequest) -> frozenset[str]:

@@ -13,7 +13,7 @@ from .differences import Action, ResourceChange
 from .environments import Environment
 from .preparation import Job, prepare, topic_outputs
 from .session import Cloud
-from .stacks import Readiness, StackEvent, find_stack, readiness, refuse_blocked
+from .stacks import HIDDEN, Readiness, Stack, StackEvent, find_stack, readiness, refuse_blocked
 
 
 class Work(StrEnum):
@@ -26,12 +26,21 @@ class Work(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterChange:
+    """A parameter of a stack that is there already, and its value before and after; None where the stack has it not."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StackPlan:
     """What a deployment would do to one stack.
 
     ``source`` is the committed file, ``system`` None for the routing and for what several systems share.  ``names`` are
     the physical names the alarms will carry.  ``unknown`` are parameters whose value only the deployment of an earlier
-    stack tells.
+    stack tells, ``parameters`` those whose value changes, without the secret ones.
     """
 
     stack: str
@@ -41,6 +50,7 @@ class StackPlan:
     changes: tuple[ResourceChange, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    parameters: tuple[ParameterChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +137,20 @@ def plan_stack(cloud: Cloud, job: Job, placeholder: str | None = None) -> StackP
     """
     stack = find_stack(cloud, job.request.stack)
     refuse_blocked(cloud, stack)
+    parameters = _parameter_changes(job, stack, placeholder)
     all_of_it = tuple(ResourceChange(Action.ADD, name, type_) for name, type_ in job.file.resources.items())
     if job.unknown:
         work = _BEFORE_PLANNING[readiness(stack)]
         changes = () if work is Work.UPDATE else all_of_it
         return StackPlan(
-            job.request.stack, job.file.path, job.system, work, changes, job.names, tuple(sorted(job.unknown))
+            job.request.stack,
+            job.file.path,
+            job.system,
+            work,
+            changes,
+            job.names,
+            tuple(sorted(job.unknown)),
+            parameters,
         )
     if readiness(stack) is Readiness.RECREATE:
         changes, work = all_of_it, Work.RECREATE
@@ -141,7 +159,9 @@ def plan_stack(cloud: Cloud, job: Job, placeholder: str | None = None) -> StackP
         discard(cloud, change_set)
         changes, work = change_set.changes, _work(change_set.unchanged, change_set.creates)
     unknown = () if placeholder is None else (n for n, v in job.request.parameters.items() if v == placeholder)
-    return StackPlan(job.request.stack, job.file.path, job.system, work, changes, job.names, tuple(sorted(unknown)))
+    return StackPlan(
+        job.request.stack, job.file.path, job.system, work, changes, job.names, tuple(sorted(unknown)), parameters
+    )
 
 
 def deploy_stack(cloud: Cloud, job: Job, progress: Progress) -> StackOutcome:
@@ -154,7 +174,18 @@ def deploy_stack(cloud: Cloud, job: Job, progress: Progress) -> StackOutcome:
     change_set = create_change_set(cloud, job.request)
     work = Work.RECREATE if recreates else _work(change_set.unchanged, change_set.creates)
     try:
-        progress(StackPlan(job.request.stack, job.file.path, job.system, work, change_set.changes, job.names))
+        parameters = _parameter_changes(job, stack)
+        progress(
+            StackPlan(
+                job.request.stack,
+                job.file.path,
+                job.system,
+                work,
+                change_set.changes,
+                job.names,
+                parameters=parameters,
+            )
+        )
     except BaseException:
         discard(cloud, change_set)
         raise
@@ -162,6 +193,23 @@ def deploy_stack(cloud: Cloud, job: Job, progress: Progress) -> StackOutcome:
     outcome = StackOutcome(job.request.stack, job.file.path, job.system, work, change_set.changes, done.outputs)
     progress(outcome)
     return outcome
+
+
+def _parameter_changes(job: Job, stack: Stack | None, placeholder: str | None = None) -> tuple[ParameterChange, ...]:
+    """What becomes of the parameters of a stack that is there; one that nobody states goes back to its default."""
+    if stack is None or readiness(stack) is not Readiness.UPDATE:
+        return ()
+    found = []
+    for name in sorted(stack.parameters.keys() | job.file.parameters.keys()):
+        declared = job.file.parameters.get(name)
+        if name in job.unknown or name in job.request.kept or (declared is not None and declared.secret):
+            continue
+        before = stack.parameters.get(name)
+        after = None if declared is None else job.request.parameters.get(name, declared.default)
+        told_later = placeholder is not None and after == placeholder
+        if before not in (after, HIDDEN) and not told_later:
+            found.append(ParameterChange(name, before, after))
+    return tuple(found)
 
 
 def _work(unchanged: bool, creates: bool) -> Work:

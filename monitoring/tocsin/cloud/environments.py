@@ -168,6 +168,8 @@ class _Reader:
     path: str
 
     def environment(self, name: str, body: Any) -> Environment:
+        if not isinstance(body, dict):
+            raise self.error(name, f"must be a table, got {body!r}; a key stands under its environment, such as [dev]")
         if not _NAME.fullmatch(name):
             raise self.error(name, "name it with at most 32 lower-case letters, digits and '-', a letter first")
         table = self.table(body, name)

@@ -127,6 +127,8 @@ def stack_request(
     before = present.parameters if present is not None and readiness(present) is Readiness.UPDATE else {}
     values: dict[str, str] = {}
     kept: set[str] = set()
+    places = {name: f"{environment.path}: {where}.{name}" for name in configured}
+    places |= {name: f"--param {name}" for name in given}
     for parameter in file.parameters.values():
         setting: Setting | None = given.get(parameter.name, configured.get(parameter.name))
         if isinstance(setting, FromVariable):
@@ -159,6 +161,7 @@ def stack_request(
         capabilities=capabilities,
         artifacts_bucket=environment.artifacts_bucket,
         role=environment.execution_role,
+        places=places,
     )
 
 

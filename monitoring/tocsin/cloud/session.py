@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _BAD_CREDENTIALS = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_UNTRUSTED = re.compile(r"certificate verify failed: ([^(\]]*[^(\] ])")
 _LOG_IN = "log in again, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
@@ -129,6 +131,13 @@ def _explain(error: Exception, what: str) -> str | None:
             return f"cannot {what}: the AWS login has expired or is missing: {_LOG_IN}"
         case aws.NoRegionError():
             return f"cannot {what}: no AWS region: give the environment a region, or set AWS_REGION"
+        case aws.SSLError():
+            because = getattr(error, "kwargs", {}).get("error") or error
+            untrusted = _UNTRUSTED.search(str(because))
+            where = getattr(error, "kwargs", {}).get("endpoint_url") or "the endpoint"
+            failed = f"the certificate of {where} is not trusted" if untrusted else f"there is no TLS with {where}"
+            reason = untrusted[1] if untrusted else because
+            return f"cannot {what}: {failed}: {reason}; check the address, and AWS_CA_BUNDLE, the file of authorities to trust"
         case aws.ConnectionError() | aws.HTTPClientError():
             endpoint = getattr(error, "kwargs", {}).get("endpoint_url")
             where = f"{endpoint} does not answer" if endpoint else f"the connection failed: {error}"

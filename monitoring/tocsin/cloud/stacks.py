@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ..cloudformation.document import parse
 from ..errors import CloudError
 from .session import Cloud, asking, error_code
 
 _SHOWN_REASONS = 3
+HIDDEN = "****"  # what CloudFormation shows of a NoEcho parameter
 # These only say that another resource failed first.
 _CONSEQUENCES = ("Resource creation cancelled", "Resource update cancelled")
 
@@ -34,14 +37,18 @@ _UPDATABLE = {
 _DELETE = "delete it (aws cloudformation delete-stack --stack-name {name}) and deploy again"
 _REMEDIES = {
     "CREATE_FAILED": _DELETE,
-    "ROLLBACK_FAILED": _DELETE,
+    "ROLLBACK_FAILED": (
+        "lift the deletion protection of what could not be deleted, "
+        "delete the stack (aws cloudformation delete-stack --stack-name {name}) and deploy again"
+    ),
     "DELETE_FAILED": (
         "delete the rest of it (aws cloudformation delete-stack --stack-name {name} "
         "--deletion-mode FORCE_DELETE_STACK) and deploy again"
     ),
     "UPDATE_FAILED": "roll it back (aws cloudformation rollback-stack --stack-name {name}) and deploy again",
     "UPDATE_ROLLBACK_FAILED": (
-        "finish the rollback (aws cloudformation continue-update-rollback --stack-name {name}) and deploy again"
+        "finish the rollback (aws cloudformation continue-update-rollback --stack-name {name}, with --resources-to-skip "
+        "{failed} if that cannot be mended) and deploy again"
     ),
 }
 _ANY_REMEDY = "mend it in CloudFormation and deploy again"
@@ -136,12 +143,23 @@ def refuse_blocked(cloud: Cloud, stack: Stack | None) -> None:
                 "wait until that has finished and deploy again"
             )
         case Readiness.STUCK:
-            remedy = _REMEDIES.get(stack.status, _ANY_REMEDY).format(name=stack.name)
-            reasons = explain_failure(tuple(events_since(cloud, stack.id, None))) or stack.reason
+            events = last_operation(events_since(cloud, stack.id, None))
+            failed = dict.fromkeys(event.logical_id for event in causes(events))
+            remedy = _REMEDIES.get(stack.status, _ANY_REMEDY).format(name=stack.name, failed=" ".join(failed) or "…")
+            reasons = explain_failure(events) or stack.reason
             because = f": {reasons}" if reasons else ""
             raise CloudError(f"stack {stack.name} is stuck in {stack.status}{because}; {remedy}")
         case _:
             return
+
+
+def deployed_defaults(cloud: Cloud, name: str) -> Mapping[str, str]:
+    """The defaults of the parameters in the template that a stack was last deployed from.  Raises CloudError."""
+    with asking(f"read the template of stack {name}"):
+        body = cloud.client("cloudformation").get_template(StackName=name)["TemplateBody"]
+    text = body if isinstance(body, str) else json.dumps(body)
+    declared = parse(text, f"the template of stack {name}").tree.get("Parameters") or {}
+    return {key: str(each["Default"]) for key, each in declared.items() if each.get("Default") is not None}
 
 
 def require_stack(cloud: Cloud, name: str, advice: str) -> Stack:
@@ -199,10 +217,24 @@ def _newest_first(cloud: Cloud, name: str, seen: str | None) -> Iterator[StackEv
             )
 
 
+def last_operation(events: tuple[StackEvent, ...]) -> tuple[StackEvent, ...]:
+    """Of a stack's events those of the last thing that CloudFormation did to it; a rollback is such a thing."""
+    begun = [
+        place
+        for place, event in enumerate(events)
+        if event.logical_id == event.stack and event.status.endswith("_IN_PROGRESS")
+    ]
+    return events[begun[-1] :] if begun else events
+
+
+def causes(events: tuple[StackEvent, ...]) -> tuple[StackEvent, ...]:
+    """The steps that failed by themselves, first things first."""
+    return tuple(event for event in events if event.failed and event.type != "AWS::CloudFormation::Stack")
+
+
 def explain_failure(events: tuple[StackEvent, ...]) -> str:
     """The causes of a rollback, first things first, in one line; empty when the events tell none."""
-    causes = [event for event in events if event.failed and event.type != "AWS::CloudFormation::Stack"]
-    told = [f"{event.logical_id} ({event.type}): {event.reason or event.status}" for event in causes]
+    told = [f"{event.logical_id} ({event.type}): {event.reason or event.status}" for event in causes(events)]
     shown = "; ".join(told[:_SHOWN_REASONS])
     if len(told) > _SHOWN_REASONS:
         shown += f"; and {len(told) - _SHOWN_REASONS} more"

@@ -29,6 +29,9 @@ _REPLACED = {Replacement.NO: "", Replacement.MAYBE: ", perhaps replaced", Replac
 def planned(plan: StackPlan) -> Iterator[str]:
     """A stack and its changes."""
     yield f"{plan.stack} ({plan.source}): {_WORK[plan.work]}"
+    if plan.work is not Work.NOTHING:
+        for changed in plan.parameters:
+            yield f"  parameter {changed.name}: {_value(changed.before)} → {_value(changed.after)}"
     if plan.work in (Work.CREATE, Work.RECREATE):  # all of it is new, so numbers tell more than names
         for kind, number in sorted(Counter(change.type for change in plan.changes).items()):
             yield f"  + {number} {kind}"
@@ -50,7 +53,7 @@ def _property(changed: PropertyChange) -> str:
 
 
 def _value(text: str | None) -> str:
-    return "nothing" if text is None else " ".join(text.split())
+    return "nothing" if text is None else " ".join(text.split()) or "empty"
 
 
 def happened(event: DeployEvent) -> Iterator[str]:
@@ -65,11 +68,13 @@ def happened(event: DeployEvent) -> Iterator[str]:
 
 def as_json(one: StackPlan | StackOutcome) -> dict[str, Any]:
     """A planned or deployed stack for a machine."""
+    parameters = one.parameters if isinstance(one, StackPlan) else ()
     return {
         "stack": one.stack,
         "source": one.source,
         "system": one.system,
         "work": one.work.value,
+        "parameters": [{"name": item.name, "before": item.before, "after": item.after} for item in parameters],
         "changes": [
             {
                 "action": change.action.value,

@@ -189,6 +189,67 @@ class TestBadRows:
         assert outcome.reason == f"line 2: {said}"
         assert len(bad_rows(pipeline, "airlines")[0][2]) <= 2200
 
+    @pytest.mark.parametrize("size", [1, 100])
+    @pytest.mark.parametrize(
+        "row",
+        [
+            b'A1,"' + b"x\n" * 3000 + b'"\n',
+            b'A1,"' + b"x\n" * 3000 + b'"\r\n',
+            b'A1,"' + b"x" * 3000 + b'\n"\n',
+            b'A1,"' + b'x""\n' * 3000 + b'"\n',
+            b'"' + b"x,\n" * 3000 + b'",b\n',
+            b'"' + b"x,\n" * 3000 + b'","' + b"y\n" * 3000 + b'"\n',
+            b'A1,"' + b"x\n" * 3000 + b'",\n',
+        ],
+    )
+    @pytest.mark.parametrize("last", [False, True])
+    def test_a_value_that_is_too_long_is_one_bad_row_whatever_is_in_it(
+        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, row: bytes, size: int, last: bool
+    ) -> None:
+        monkeypatch.setattr(records, "LONGEST", 2000)
+        pipeline.store.size = size
+        after = b"" if last else b'S1,"q"\nS2,b\n'
+        outcome = pipeline.load("airlines", AIRLINES + row + after + (b"X" if after else b""), share=0.5)
+        assert outcome is not None
+        if not last:  # the line numbers go on as they should
+            line = 4 + row.count(b"\n") + 2
+            assert outcome.reason == (
+                f"line {line}: the file ends after 1 of 2 values, without a line end, so it looks cut off"
+            )
+            outcome = pipeline.load("airlines", AIRLINES + row + after, "v2", share=0.5)
+            assert outcome is not None
+        assert outcome.counts == Counts(read=3 if last else 5, loaded=2 if last else 4, rejected=1)
+        assert airlines(pipeline) == ROWS + ([] if last else [("S1", "q"), ("S2", "b")])
+        assert [found[0] for found in bad_rows(pipeline, "airlines", "v1" if last else "v2")] == ["4"]
+
+    def test_the_last_value_may_be_too_long_and_without_line_end(
+        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(records, "LONGEST", 2000)
+        pipeline.store.size = 100
+        outcome = pipeline.load("airlines", AIRLINES + b'A1,"' + b"x\n" * 3000 + b'"', share=0.5)
+        assert outcome is not None
+        assert outcome.counts == Counts(read=3, loaded=2, rejected=1)
+
+    @pytest.mark.parametrize("end", [b'S1,"q"\n', b'S1,b\nS2,"q ""r"" s"\n', b""])
+    def test_a_stray_quote_far_before_the_next_costs_its_own_line(
+        self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, end: bytes
+    ) -> None:
+        monkeypatch.setattr(records, "LONGEST", 2000)
+        pipeline.store.size = 100
+        rows = b"".join(b"B%d,b\n" % number for number in range(1000))
+        outcome = pipeline.load("airlines", AIRLINES + b'A1,"a\n' + rows + end)
+        assert outcome is not None
+        assert (outcome.status, outcome.counts.rejected) == ("loaded", 1)
+        assert len(airlines(pipeline)) == 1002 + end.count(b"\n")
+
+    @pytest.mark.parametrize("end", [b"\n", b""])
+    def test_a_byte_that_is_no_text_is_shown_as_it_was(self, pipeline: Pipeline, end: bytes) -> None:
+        content = b"carrier,name\nS1,S\xfcd\nS2,M\x81x\nS3,\x8f" + end
+        pipeline.load("airlines", content, share=1)
+        said = "holds bytes that are no windows-1252 text"
+        assert bad_rows(pipeline, "airlines") == [("3", said, "S2,M\\x81x"), ("4", said, "S3,\\x8f")]
+
     def test_a_key_that_is_there_with_other_values_is_bad_and_with_the_same_unchanged(self, pipeline: Pipeline) -> None:
         pipeline.load("airlines", AIRLINES)
         outcome = pipeline.load("airlines", b"carrier,name\nAA,American\n9E,Endeavor Air Inc.\nWN,Southwest\n", "v2")
@@ -243,6 +304,9 @@ class TestRejectedFiles:
             (AIRLINES + b"W", "line 4: the file ends after 1 of 2 values, without a line end, so it looks cut off"),
             (AIRLINES + b'WN,"South', "line 4: a quoted value is never closed, so the file looks cut off"),
             (AIRLINES + b"WN,S\xc3\xbcd\nX,S\xc3", "line 5: the file ends within a character, so it looks cut off"),
+            (AIRLINES + b"Ux,M\xc3", "line 4: the file ends within a character, so it looks cut off"),
+            (AIRLINES + b"Ux,M\xf0\x9f\x98", "line 4: the file ends within a character, so it looks cut off"),
+            (AIRLINES * 2000 + b"Ux,M\xe2\x82", "line 6001: the file ends within a character, so it looks cut off"),
             (("carrier,name\nAA,b\n" * 2).encode("utf-16")[:-1], "line 4: the file ends within a character"),
         ],
     )
@@ -365,6 +429,23 @@ class TestTransaction:
         assert first.counts.loaded == 2
         assert results == {"second": None}
         assert len(pipeline.ledger()) == 1
+
+    @pytest.mark.parametrize("content", [AIRLINES, b"nothing\n"])
+    def test_the_ledger_says_when_it_was_finished_not_when_it_was_begun(
+        self, pipeline: Pipeline, content: bytes
+    ) -> None:
+        read: list[Any] = []
+
+        class Watched(MemoryStore):
+            def read(self, file: Any) -> Iterator[bytes]:
+                yield content
+                read.extend(pipeline.database.rows("select clock_timestamp()")[0])
+
+        pipeline.store = Watched()
+        pipeline.load("airlines", content)
+        ((finished,),) = pipeline.database.rows("select finished from loaded_files")
+        assert read
+        assert finished > read[-1]
 
     def test_a_refused_file_is_not_read_to_its_end(self, pipeline: Pipeline) -> None:
         """The server's refusal is seen while the file is still being sent."""

@@ -59,10 +59,26 @@ class TestRun:
         with pytest.raises(MigrationError, match=r"0001_expand_a\.sql was changed after it had been applied"):
             run(empty_database, write(tmp_path, m0001_expand_a="select 2"))
 
-    def test_an_older_release_is_refused(self, empty_database: Database, tmp_path: Path) -> None:
-        run(empty_database, write(tmp_path, m0001_expand_a="select 1", m0002_expand_b="select 1"))
+    @pytest.mark.parametrize("phase", ["expand", "contract"])
+    def test_what_a_later_release_added_is_left_alone_and_said(
+        self, empty_database: Database, tmp_path: Path, phase: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A rollback of CloudFormation asks the release before for its schema, and so does its deployment."""
+        run(empty_database, write(tmp_path, m0001_expand_a="select 1", m0002_expand_b="create table b (n int)"))
         (tmp_path / "0002_expand_b.sql").unlink()
-        with pytest.raises(MigrationError, match=r"has migration 0002 \(b\), which this release does not know"):
+        assert run(empty_database, tmp_path, phase) == []
+        (line,) = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
+        assert (line["level"], line["event"], line["migration"]) == ("WARN", "schema-ahead", "0002_expand_b.sql")
+        assert empty_database.rows("select version from schema_migrations order by 1") == [[1], [2]]
+        assert empty_database.rows("select count(*) from b") == [[0]]
+
+    def test_what_a_later_release_took_away_is_refused(self, empty_database: Database, tmp_path: Path) -> None:
+        write(tmp_path, m0001_expand_a="select 1", m0002_contract_b="select 1")
+        run(empty_database, tmp_path, "contract")
+        (tmp_path / "0002_contract_b.sql").unlink()
+        with pytest.raises(
+            MigrationError, match=r"has migration 0002 \(b\), which this release does not know and which took"
+        ):
             run(empty_database, tmp_path)
 
     def test_expanding_does_not_pass_a_contracting_one_that_waits(

@@ -84,6 +84,7 @@ class World:
         return {
             "AWS_LAMBDA_FUNCTION_NAME": "Loader",
             "MAX_REJECTED_SHARE": "0.5",
+            "TASK_MINUTES": "5",
             "DATABASE_SECRET": self.names["DatabaseSecret"],
             "BUCKET": record["s3"]["bucket"]["name"],
             "KEY": record["s3"]["object"]["key"],
@@ -214,7 +215,7 @@ def begin(
     def make(scenario: Scenario) -> World:
         for name, value in {**aws.boto3_environment(), "AWS_ENDPOINT_URL": aws.endpoint}.items():
             monkeypatch.setenv(name, value)
-        clients.client.cache_clear()
+        clients.forget_clients()
         world = World(
             lambda service: boto3.client(service, endpoint_url=aws.endpoint),
             request.getfixturevalue(scenario.database),

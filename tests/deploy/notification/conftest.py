@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from notification_tools import Place, make_place
+from notification_tools import DAY, Place, make_place, set_clock
 
 from deploy import clients
 from tocsin.cloud.embedded import EmbeddedAws, embedded
@@ -21,13 +21,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
 
 @pytest.fixture
 def place(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """Tables and a queue of the test's own, and the process environment that the functions would have."""
+    """Tables and a queue of the test's own, and the process environment that the functions would have; it is DAY, 05:00."""
+    set_clock(monkeypatch, DAY)
     # Handlers in this process take the plain endpoint: what TLS costs is of no interest here.
     for name, value in (aws.boto3_environment() | {"AWS_ENDPOINT_URL": aws.endpoint}).items():
         monkeypatch.setenv(name, value)
-    clients.client.cache_clear()
+    clients.forget_clients()
     made = make_place(functools.cache(boto3.client))
     for name, value in made.environment.items():
         monkeypatch.setenv(name, value)
     yield made
-    clients.client.cache_clear()
+    clients.forget_clients()

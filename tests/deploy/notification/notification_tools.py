@@ -5,18 +5,27 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 from typing import Any
 
-from deploy.notification.handlers import find_daily_notifications, message_generator
+import pytest
+from deploy.notification.handlers import days, find_daily_notifications, message_generator
 from deploy.notification.stack import template
 
 TABLES = ("Definitions", "Subscriptions", "Notifications", "Runs")
 RETENTION_DAYS = 90
 DAY = date(2026, 1, 31)
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, day: date, clock: str = "05:00") -> None:
+    """From now on the handlers' clock runs from that moment of that day on."""
+    ahead = datetime.combine(day, time_of_day.fromisoformat(clock), UTC).timestamp() - time.time()
+    monkeypatch.setattr(days, "wall_clock", lambda: time.time() + ahead)
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from deploy.notification.handlers import batches, message_generator, records, runs
 from deploy.notification.handlers.message import Due, InvalidMessageError, parse_message, write_message
 from deploy.notification.handlers.records import LONGEST_TEXTS
-from notification_tools import DAY, Context, Place, expected, find, logged, metrics
+from notification_tools import DAY, Context, Place, expected, find, logged, metrics, set_clock
 
 from deploy import clients
 
 USERS = [f"user-{number:03}" for number in range(60)]
-TOMORROW = datetime.now(UTC).date() + timedelta(days=1)
 
 
 def record(name: str, body: str) -> dict[str, Any]:
@@ -366,13 +365,72 @@ class TestRun:
 
 
 class TestInTime:
-    @pytest.mark.parametrize(("day", "in_time"), [(TOMORROW, 3), (date(2026, 1, 31), 0)])
+    @pytest.mark.parametrize(("clock", "in_time"), [("06:29", 3), ("06:31", 0), ("23:50", 0)])
     def test_records_are_counted_by_the_time_they_were_to_be_readable(
-        self, place: Place, day: date, in_time: int
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, clock: str, in_time: int
     ) -> None:
-        place.define(day, "storm", "weather")
+        set_clock(monkeypatch, DAY, clock)
+        place.define(DAY, "storm", "weather")
         place.subscribe("weather", USERS[:3])
         with logged() as log:
-            generate(write_message(Due(day, "storm")))
+            generate(write_message(Due(DAY, "storm")))
         assert metrics(log, "RecordsOnTime") == [in_time]
         assert metrics(log, "RecordsLate") == [3 - in_time]
+
+    @pytest.mark.parametrize("other", [DAY - timedelta(days=1), DAY - timedelta(days=40), DAY + timedelta(days=1)])
+    def test_records_of_another_day_are_neither_in_time_nor_late(self, place: Place, other: date) -> None:
+        place.define(other, "storm", "weather")
+        place.subscribe("weather", USERS[:3])
+        with logged() as log:
+            generate(write_message(Due(other, "storm")))
+        assert metrics(log, "UsersReached") == [3]
+        assert metrics(log, "RecordsOnTime") == metrics(log, "RecordsLate") == []
+
+
+class TestOtherDays:
+    """RunCompleted stands for "today is done": another day's completion must not stand in for today's."""
+
+    def complete(self, place: Place, day: date) -> list[dict[str, Any]]:
+        with logged() as log:
+            find(day)
+            place.drain()
+        return log
+
+    @pytest.mark.parametrize("due", [0, 1])
+    def test_a_day_mended_later_is_logged_and_not_counted(self, place: Place, due: int) -> None:
+        yesterday = DAY - timedelta(days=1)
+        for number in range(due):
+            place.define(yesterday, f"n{number}", "weather")
+        log = self.complete(place, yesterday)
+        assert metrics(log, "RunCompleted") == metrics(log, "SecondsToReadable") == []
+        assert [line["day"] for line in log if line.get("event") == "run-of-another-day-completed"] == ["2026-01-30"]
+        assert place.run(yesterday)["#run"]["announced"] == {"N": str(due)}
+        assert [line["event"] for line in self.complete(place, yesterday) if "complete" in line["event"]] == []
+
+    def test_a_day_mended_by_hand_in_its_evening_counts(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_clock(monkeypatch, DAY, "20:00")
+        place.define(DAY, "storm", "weather")
+        assert metrics(self.complete(place, DAY), "RunCompleted") == [1]
+
+    @pytest.mark.parametrize("due", [0, 1])
+    def test_a_day_run_ahead_of_its_time_counts_with_its_own_run(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, due: int
+    ) -> None:
+        tomorrow = DAY + timedelta(days=1)
+        for number in range(due):
+            place.define(tomorrow, f"n{number}", "weather")
+        assert metrics(self.complete(place, tomorrow), "RunCompleted") == []
+        set_clock(monkeypatch, tomorrow, "04:30")
+        assert metrics(self.complete(place, tomorrow), "RunCompleted") == [1]
+        assert place.run(tomorrow)["#run"]["due"] == {"N": str(due)}
+
+    def test_a_run_that_crosses_midnight_is_of_the_day_it_ended_on(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place.define(DAY, "storm", "weather")
+        set_clock(monkeypatch, DAY, "23:59")
+        find(DAY)
+        set_clock(monkeypatch, DAY + timedelta(days=1), "00:01")
+        with logged() as log:
+            place.drain()
+        assert metrics(log, "RunCompleted") == []

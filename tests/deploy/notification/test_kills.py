@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from deploy.notification.handlers import message_generator
-from notification_tools import Context, Place, expected, find, logged, metrics
+from notification_tools import Context, Place, expected, find, logged, metrics, set_clock
 
 from deploy import clients
 
@@ -161,9 +161,10 @@ def test_whatever_is_killed_every_user_has_each_notification_once_and_the_day_is
     kills = 0
     completed: dict[str, list[float]] = {}
     for seed in seeds:
+        day = FIRST_DAY + timedelta(days=seed)
+        set_clock(monkeypatch, day)
         with logged() as log:
             kills += live(place, killer, seed)
-        day = FIRST_DAY + timedelta(days=seed)
         completed[str(day)] = metrics(log, "SecondsToReadable")
         assert len(metrics(log, "RunCompleted")) >= 1, seed
         assert sum(metrics(log, "NotificationsGenerated")) <= len(notifications_of(seed)), seed
@@ -216,6 +217,7 @@ def test_a_kill_at_each_single_call_of_a_day_is_made_good(place: Place, monkeypa
             calls += 1
             day = FIRST_DAY + timedelta(days=len(topics_of))
             topics_of[day] = ["few"]
+            set_clock(monkeypatch, day)
             place.define(day, "n0", "few")
             with logged() as log:
                 killer.arm(calls, after=after)
@@ -300,4 +302,5 @@ def test_processes_that_are_really_killed_leave_nothing_half_done(place: Place, 
         assert ended.returncode == (-signal.SIGKILL if calls else 0), ended.stderr
         output += ended.stdout
     assert_whole(place, {FIRST_DAY + timedelta(days=seed): notifications_of(seed) for seed in seeds})
-    assert output.count('"RunCompleted": 1') >= len(seeds)
+    # The processes have a clock of their own, by which these days are long over.
+    assert output.count("run-of-another-day-completed") >= len(seeds)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,9 @@ class TestApi:
         }
         logged = json.loads(stage["AccessLogSettings"]["Format"])
         assert {"requestId", "status", "error", "caller", "subject", "latency"} <= set(logged)
+        # API Gateway writes a message as it is, quotes and line ends and all: a word only, or the line is no JSON.
+        assert logged["error"] == "$context.error.responseType"
+        assert not [value for value in logged.values() if "error.message" in value]
         assert RESOURCES["NotificationsApiLogs"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
     def test_the_function_ends_before_the_api_gives_up(self) -> None:
@@ -204,12 +209,20 @@ class TestApi:
         (statement,) = policy["PolicyDocument"]["Statement"]
         assert statement["Action"] == ["execute-api:Invoke"]
         assert statement["Resource"][0]["Fn::Sub"].endswith("${NotificationsApi}/live/GET/users/*/notifications")
-        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-        condition, (layer, validator), (account,) = trust["Principal"]["AWS"]["Fn::If"]
+        users, validation = role["AssumeRolePolicyDocument"]["Statement"]
+        condition, layer, account = users["Principal"]["AWS"]["Fn::If"]
         assert (condition, layer) == ("IdentityLayerNamed", {"Ref": "IdentityLayerArn"})
-        # Validation calls the API as a user, so the role that deploys may become one where it is named.
-        assert validator["Fn::If"] == ["HasDelivery", {"Ref": "DeliveryRoleArn"}, {"Ref": "AWS::NoValue"}]
         assert account["Fn::Sub"].endswith(":iam::${AWS::AccountId}:root")
+        assert "Condition" not in users
+        # Validation calls the API as a user of its own making, and the role that deploys may become no other; where the
+        # account is trusted, that role's own policy says so.
+        nothing = {"Ref": "AWS::NoValue"}
+        named, delivery, otherwise = validation["Fn::If"]
+        assert (named, otherwise) == ("IdentityLayerNamed", nothing)
+        condition, synthetic, otherwise = delivery["Fn::If"]
+        assert (condition, otherwise) == ("HasDelivery", nothing)
+        assert synthetic["Principal"] == {"AWS": {"Ref": "DeliveryRoleArn"}}
+        assert synthetic["Condition"] == {"StringLike": {"sts:RoleSessionName": "synthetic-*"}}
 
     def test_the_reader_knows_the_sessions_of_that_role(self) -> None:
         variables = RESOURCES["GetNotifications"]["Properties"]["Environment"]["Variables"]
@@ -217,3 +230,15 @@ class TestApi:
         assert (condition, nothing) == ("SignedCalls", "")
         assert sessions["Fn::Sub"] == "arn:${AWS::Partition}:sts::${AWS::AccountId}:assumed-role/${UserRole}/"
         assert variables["API_AUTHORIZATION"] == {"Ref": "ApiAuthorization"}
+
+
+def test_the_first_run_is_started_by_hand_as_the_documentation_says() -> None:
+    """The command names an output of this stack and an event that the finder takes."""
+    text = (Path(__file__).parents[3] / "docs" / "how-to.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Deploy the reference systems for the first time\n")[2]
+    command = section.partition("```sh\n")[2].partition("```")[0]
+    (output,) = re.findall(r"OutputKey=='(\w+)'", command)
+    assert TEMPLATE["Outputs"][output]["Value"] == {"Ref": "FindDailyNotifications"}
+    (payload,) = re.findall(r'--payload "(.*)" /dev/stdout', command)
+    event = json.loads(payload.replace('\\"', '"').replace("$(date -u +%F)", "2026-01-31"))
+    assert find_daily_notifications.parse_event(event).day == date(2026, 1, 31)

@@ -179,6 +179,12 @@ class TestRequest:
             {"error": "since (2026-02-01) is later than until (2026-01-31)"},
         )
 
+    @pytest.mark.parametrize("name", ["sinse", "Since", "", "limit ", "☂" * 200])
+    def test_a_parameter_that_is_not_there_is_not_taken_for_granted(self, name: str) -> None:
+        """Whoever misspells one would take what he gets for what he asked for."""
+        said = f"unknown parameter {name[:60]!r}; there are cursor, limit, since, until"
+        assert answer(**{"limit": "5", name: "2026-01-31"}) == (400, {"error": said})
+
     @pytest.mark.parametrize("user", ["", "u" * 257, "a\x00b", "\ud800", None, 7])
     def test_a_user_that_cannot_be_is_the_callers_mistake(self, user: Any) -> None:
         assert answer(user)[0] == 400

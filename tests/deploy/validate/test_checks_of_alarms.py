@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from deploy.run.stage import Stage
+from deploy.validate.alarm_stacks import deployed_alarms
 
 from deploy.validate import Target, alarms_exist, alarms_ok, alarms_reach_people, dead_letters, perform
 
@@ -66,6 +68,52 @@ def test_an_alarm_that_has_lost_its_data(stage: Stage, hasty: Target) -> None:
         result = perform(alarms_ok.CHECK, hasty)
     assert not result.passed
     assert f"{ALARM} is in INSUFFICIENT_DATA though it has had data" in result.found
+
+
+HEARTBEAT = "laptop-notification-daily-run-page"
+
+
+def test_a_heartbeat_is_excused_until_it_has_seen_a_success_or_is_older_than_it_looks_back(
+    stage: Stage, target: Target, hasty: Target
+) -> None:
+    cloudwatch = stage.client("cloudwatch")
+
+    def put(state: str) -> None:
+        cloudwatch.set_alarm_state(AlarmName=HEARTBEAT, StateValue=state, StateReason=f"put into {state} by hand")
+
+    put("ALARM")
+    try:
+        result = perform(alarms_ok.CHECK, target)
+        assert result.passed, result.found
+        assert f"{HEARTBEAT} is in ALARM because no run has ended yet: start the first one by hand" in result.found
+        assert result.found.endswith("it fails this check once it is older than the 1 d 2 h it looks back")
+        [alarm] = [one for one in deployed_alarms(target)["notification"] if one.name == HEARTBEAT]
+        now = datetime.now(UTC)
+        ages = {
+            hours: alarms_ok.waits_for_first_success(target, alarm, now + timedelta(hours=hours)) for hours in (25, 27)
+        }
+        assert ages == {25: True, 27: False}
+        put("OK")
+        put("ALARM")  # the next run is missing: what the alarm is for
+        result = perform(alarms_ok.CHECK, hasty)
+        assert (result.passed, result.found) == (False, f"{HEARTBEAT} is in ALARM: put into ALARM by hand")
+    finally:
+        put("OK")
+
+
+def test_no_other_alarm_is_excused_for_being_new(stage: Stage, target: Target) -> None:
+    """It was never in OK, and was made a moment ago."""
+    cloudwatch = stage.client("cloudwatch")
+    [alarm] = cloudwatch.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"]
+    cloudwatch.delete_alarms(AlarmNames=[ALARM])
+    cloudwatch.put_metric_alarm(**_as_put(cloudwatch, alarm))
+    cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="at once")
+    try:
+        [found] = [one for one in deployed_alarms(target)["notification"] if one.name == ALARM]
+        assert found.state == "ALARM"
+        assert not alarms_ok.waits_for_first_success(target, found, datetime.now(UTC))
+    finally:
+        cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="OK", StateReason="mended")
 
 
 def test_every_topic_has_somebody(target: Target) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +44,17 @@ def reader_that_answers_everybody(stage: Stage) -> Iterator[None]:
         [package] = [each for each in packages("notification") if each.parameter == "GetNotificationsCodeKey"]
         functions.update_function_code(FunctionName=name, ZipFile=package.content)
         functions.update_function_configuration(FunctionName=name, Handler=before)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_command_that_is_shown_for_the_api_answers(stage: Stage) -> None:
+    """As somebody pastes it into a terminal that knows nothing of this AWS."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = f"{stage.curl('reader-1')} --silent --show-error --write-out ' %{{http_code}}'"
+    done = subprocess.run(["sh", "-c", command], env=plain, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    body, _, status = done.stdout.rpartition(" ")
+    assert (status, json.loads(body)) == ("200", {"notifications": [], "cursor": None})
 
 
 def test_a_notification_travels_and_leaves_nothing(stage: Stage, target: Target) -> None:

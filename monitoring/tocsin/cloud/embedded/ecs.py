@@ -1,8 +1,8 @@
 """ECS on Fargate: RunTask runs a process of this machine (see `task_process`), and its end is told as at AWS.
 
 The task goes PROVISIONING, PENDING, RUNNING, STOPPED; its lines reach the log group of its ``awslogs`` driver; each
-change of state is an event "ECS Task State Change" on the default bus.  A ``clientToken`` seen before answers with the
-task it started.  One container to a task; services, and tasks that a schedule or a state machine starts, run nothing.
+change of state is an event "ECS Task State Change" on the default bus.  A ``clientToken`` seen before is answered with
+the first answer, whatever has become of the task.  One container to a task; services, and tasks that a schedule or a state machine starts, run nothing.
 Sources: Amazon ECS developer guide, "Task lifecycle", "Amazon ECS task state change events", "Idempotency in Amazon ECS".
 """
 
@@ -33,7 +33,7 @@ class Tasks:
         self._processes: dict[str, TaskProcess] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._reasons: dict[str, str] = {}
-        self._tokens: dict[tuple[str, ...], tuple[str, list[str]]] = {}
+        self._tokens: dict[tuple[str, ...], tuple[str, Response]] = {}
         self._lock = threading.RLock()
         self._stopping = False
 
@@ -42,10 +42,10 @@ class Tasks:
         with self._lock:
             token, given = self._token(request), json.dumps(request, sort_keys=True, default=str)
             if token and token in self._tokens:
-                before, arns = self._tokens[token]
+                before, first = self._tokens[token]
                 if before != given:
                     return self._refused("ConflictException", "The clientToken was used for another request.")
-                return self._answer(arns)
+                return first
             refusal = self._refusal(request)
             if refusal is not None:
                 return refusal
@@ -53,10 +53,10 @@ class Tasks:
             if response[0] >= 400:
                 return response
             arns = [task["taskArn"] for task in json.loads(response[2])["tasks"]]
-            if token:
-                self._tokens[token] = (given, arns)
             threads = [self._thread(arn, request.get("overrides") or {}) for arn in arns]
             answer = self._answer(arns)
+            if token:
+                self._tokens[token] = (given, answer)
             for thread in threads:
                 thread.start()
             return answer

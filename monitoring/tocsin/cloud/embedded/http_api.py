@@ -44,6 +44,8 @@ from .parts import Parts
 Response = tuple[int, dict[str, Any], Any]
 
 _VARIABLE = re.compile(r"\$context\.([A-Za-z0-9_.]+)")
+# API Gateway developer guide, "Gateway response types".
+_RESPONSE_TYPES = {401: "UNAUTHORIZED", 403: "ACCESS_DENIED", 429: "THROTTLED", 504: "INTEGRATION_TIMEOUT"}
 
 
 @dataclass
@@ -308,6 +310,7 @@ def _log_access(
         "domainPrefix": api,
         "error.message": message,
         "error.messageString": json.dumps(message) if message else None,
+        "error.responseType": _RESPONSE_TYPES.get(status, f"DEFAULT_{status // 100}XX") if message else None,
         "extendedRequestId": present.request_id,
         "httpMethod": method,
         "identity.accountId": caller.get("accountId"),

@@ -9,6 +9,8 @@ Mended here (source, unless said otherwise: Service Authorization Reference, pag
 - Lambda calls are named by Lambda's own API, so that PutFunctionEventInvokeConfig is not UpdateFunctionCode.
 - A write to S3 carries ``s3:x-amz-server-side-encryption-aws-kms-key-id``, if it names a key.
 - PutMetricData carries ``cloudwatch:namespace``; PutEvents carries ``events:source`` and ``events:detail-type``.
+- AssumeRole carries ``sts:RoleSessionName``.
+- Wildcards stand for line ends, too (IAM User Guide, "Using wildcards in resource ARNs": any combination of characters).
 - Calls on stacks carry ``cloudformation:RoleArn``, ``cloudformation:ChangeSetName`` and ``cloudformation:TemplateUrl``.
 - RunTask is authorized on the task definition, DescribeTasks and StopTask on the task; the cluster is a condition.
 - Calls on a log group are authorized on its streams, ``log-group:NAME:log-stream:…``, except for tags.
@@ -31,7 +33,9 @@ found" to somebody who may not list the bucket, too.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -60,6 +64,7 @@ def install(parts: Parts) -> None:
     """Mend the verdicts."""
     actions, evaluator = core("iam_actions"), core("iam_evaluator")
     actions._BOTOCORE_SERVICE_MAP["lambda"] = ["lambda"]
+    evaluator._fnmatch_compile = _wildcards
     _name_actions(actions)
     _name_resources(actions)
     _add_conditions(actions)
@@ -71,6 +76,14 @@ def install(parts: Parts) -> None:
     if parts.enforce_iam:
         for name in _PASSED:
             handlers[name] = _passing_roles(name, handlers[name])
+
+
+@lru_cache(maxsize=4096)
+def _wildcards(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    """A text of a policy as a pattern; a wildcard stands for line ends, too, which the key of an object may hold."""
+    signs = {"*": ".*", "?": "."}
+    regex = "".join(signs.get(sign) or re.escape(sign) for sign in pattern)
+    return re.compile(rf"{regex}\Z", re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 def _name_actions(actions: Any) -> None:
@@ -151,6 +164,8 @@ def _add_conditions(actions: Any) -> None:
             entries = [entry for entry in _json(body).get("Entries") or () if isinstance(entry, dict)]
             found |= _several("events:source", (entry.get("Source") for entry in entries))
             found |= _several("events:detail-type", (entry.get("DetailType") for entry in entries))
+        if action == "sts:AssumeRole":
+            found |= _several("sts:RoleSessionName", (parameters or {}).get("RoleSessionName") or ())
         if name == "cloudformation":
             for key, parameter in _OF_STACKS.items():
                 found |= _several(key, (parameters or {}).get(parameter) or ())

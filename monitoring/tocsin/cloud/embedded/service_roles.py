@@ -294,9 +294,11 @@ def _network_refused(properties: Mapping[str, Any]) -> str | None:
     created = [f"{base}:network-interface/*"]
     created += [f"{base}:subnet/{each}" for each in network["SubnetIds"]]
     created += [f"{base}:security-group/{each}" for each in network.get("SecurityGroupIds") or ()]
-    # The Describe actions know no resources (Service Authorization Reference, Amazon EC2).
+    # The Describe actions know no resources (Service Authorization Reference, Amazon EC2); for DeleteNetworkInterface the
+    # guide wants every resource of the account and region.
     resources = {
         "ec2:CreateNetworkInterface": created,
+        "ec2:DeleteNetworkInterface": [f"{base}:*/*"],
         "ec2:DescribeNetworkInterfaces": ["*"],
         "ec2:DescribeSubnets": ["*"],
     }
