@@ -1,5 +1,5 @@
 # Every target sets up what it needs; `make setup` alone does the same.
-.PHONY: setup run test check format docs bench clean bootstrap plan deploy validate contract
+.PHONY: setup run laptop test check format docs bench clean bootstrap plan deploy validate contract
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,10 @@ ARGS ?=
 # Two reference systems with their alarms on this machine: traffic, a fault, a page, its end.
 run: $(STAMP)
 	$(BIN)/python -m deploy.run $(ARGS)
+
+# A shell with an AWS of its own, for trying the commands below as ENV=laptop; `exit` ends both.
+laptop: $(STAMP)
+	@$(BIN)/python -m deploy.laptop $(ARGS)
 
 # One environment of deploy/environments.toml: make plan ENV=dev, make deploy ENV=prod ARGS=--yes. Each is explained by
 # .venv/bin/python -m deploy --help; contract runs the migrations that drop what the release before still needed.

@@ -86,7 +86,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder, embedded(folder) as aws:
         os.environ.update(aws.boto3_environment() | {"AWS_ENDPOINT_URL": aws.endpoint})
-        clients.client.cache_clear()
+        clients.forget_clients()
         place = make_place(functools.cache(boto3.client))
         os.environ.update(place.environment)
         os.environ.update({"API_AUTHORIZATION": "AWS_IAM", "USER_SESSIONS": SESSIONS})

@@ -192,8 +192,12 @@ class TestBuild:
         assert set(built["systems"]) == {"shop"}
         assert (folder / "out" / "alarms" / "shop.yaml").is_file()
         assert "owned by payments" in (folder / "out" / "alarms" / "shop.yaml").read_text()
-        named = {Path(path).name for path in built["written"] if path.startswith("runbooks/")}
-        assert named == {f"{kind}.md" for kind in _kinds(folder / "out" / "alarms" / "shop.yaml")}
+        written = {Path(path).stem for path in built["written"] if path.startswith("runbooks/")}
+        kinds = _kinds(folder / "out" / "alarms" / "shop.yaml")
+        # Beyond those of its alarms only runbooks that another one links to.
+        texts = "".join((folder / "out" / "runbooks" / f"{kind}.md").read_text() for kind in written)
+        assert set(kinds) <= written
+        assert all(f"]({kind}.md)" in texts for kind in written - set(kinds))
 
     def test_a_template_here_under_its_own_name(self, folder: Path) -> None:
         (folder / "checkout.yaml").write_text(SHOP)

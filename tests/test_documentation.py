@@ -45,7 +45,13 @@ STARTS = {
     "CONTRIBUTING.md": "tocsin",
     "docs/tutorial.md": "tocsin",
     "docs/how-to.md": "tocsin",
+    "docs/simulator.md": "tocsin",
+    "docs/backtest.md": "tocsin",
 }
+
+FIRST_RUN = r"""aws lambda invoke --function-name "$(aws cloudformation describe-stacks --stack-name dev-notification --output text \
+  --query "Stacks[0].Outputs[?OutputKey=='FindDailyNotificationsName'].OutputValue")" \
+  --cli-binary-format raw-in-base64-out --payload "{\"day\": \"$(date -u +%F)\"}" /dev/stdout"""
 
 # What is not run, and why.  It must still exist: targets of make, and commands of tocsin with their options.
 NOT_RUN = {
@@ -54,6 +60,14 @@ NOT_RUN = {
     ("README.md", "tocsin deploy dev --plan"): "a reader's own environments; the tutorial's plan is run",
     ("docs/tutorial.md", "make setup"): "installs packages; this runs in what it makes",
     ("docs/how-to.md", "make run ARGS=--keep"): "stays up until Ctrl-C",
+    ("docs/how-to.md", "make laptop"): "opens a shell; tests/deploy/test_laptop.py runs it and what is done in it",
+    ("docs/how-to.md", "make bootstrap ENV=laptop"): "is done in that shell",
+    ("docs/how-to.md", "make deploy ENV=laptop"): "is done in that shell",
+    ("docs/how-to.md", "make validate ENV=laptop"): "is done in that shell",
+    ("docs/how-to.md", "make contract ENV=laptop"): "is done in that shell",
+    ("docs/how-to.md", "make deploy ENV=dev ARGS=--yes"): "refuses credentials of any other account",
+    ("docs/how-to.md", "make validate ENV=dev"): "refuses credentials of any other account",
+    ("docs/how-to.md", FIRST_RUN): "a test of the reference system holds the event and the output's name",
     ("docs/how-to.md", "tocsin deploy prod"): "asks, and refuses credentials of any other account",
     ("docs/how-to.md", "tocsin deploy prod --system checkout --yes"): "refuses credentials of any other account",
     ("docs/how-to.md", "cdk synth --quiet"): "the CDK is no dependency",

@@ -177,8 +177,18 @@ def test_documents_and_dashboard_show_them() -> None:
     assert "files that are loaded (Loader)" in slo_document([decided])
     rows = {panel["title"]: panel for panel in system_dashboard(decided)["panels"]}
     text = str(rows)
-    assert "What does it report itself?" in text
+    assert "Is Loader-availability kept?" in text
     assert "How long by its own clock (SecondsToQueryable)?" in text
+
+
+def test_each_promise_counts_on_a_graph_of_its_own() -> None:
+    """Ten rejected files are not seen beside a million rejected rows, and two red lines cannot be told apart."""
+    measure = counted(namespace="Pipeline", valid="RowsRead", bad="RowsRejected")
+    rows = completeness(LOADER, objective="99.9%", window="28d", measure=measure, name="rows")
+    group = next(group for group in planned(share(), rows).panels if group.resource is LOADER)
+    shown = [[series.metric.name for series in panel.series] for panel in group.panels]
+    assert ["Rejected", "Loaded"] in shown
+    assert ["RowsRejected", "RowsRead"] in shown
 
 
 def test_what_promises_nothing_can_be_shown() -> None:
@@ -189,7 +199,7 @@ def test_what_promises_nothing_can_be_shown() -> None:
     )
     (group,) = decided.panels
     own_ones = {panel.title: panel for panel in group.panels if "itself" in panel.title or "own clock" in panel.title}
-    assert [len(panel.series) for panel in own_ones.values()] == [3, 3, 3]
+    assert [len(panel.series) for panel in own_ones.values()] == [4, 3]
     assert own_ones["How long by its own clock (Waited)?"].unit == "ms"
     assert decided.alarms == planned(share(), resources=(LOADER,)).alarms, "no alarm comes of it"
 

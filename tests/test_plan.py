@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tocsin.alarm import Alarm, CompositeAlarm, TreatMissingData
+from tocsin.declarations import load_systems
 from tocsin.declare import availability, completeness, freshness, heartbeat, latency, override
 from tocsin.errors import DeclarationError, PlanError
 from tocsin.model import Resource, Severity, System
 from tocsin.plan import Plan, Settings, plan
+from tocsin.project import find_project
 
 
 def function(logical_id: str = "Reader", **properties: object) -> Resource:
@@ -110,6 +114,30 @@ def test_texts_carry_threshold_reason_runbook_and_dashboard() -> None:
     assert "Source: https://" in text
 
 
+@pytest.mark.parametrize("name", ["ReadPage", "ReadTicket", "ReadBurn1hLong", "DailyPage"])
+def test_a_promises_alarm_names_what_it_is_measured_on(name: str) -> None:
+    """A composite has no dimensions: who is woken by it has only this text to find the function by."""
+    slos = (
+        availability(function(), objective="99.9%", window="28d", name="read"),
+        heartbeat(function(), every="1d", tolerates="2h", name="daily"),
+    )
+    text = alarms(plan(system(*slos)))[name].description
+    assert "Resource: Reader (FunctionName ${ReaderName})." in text.splitlines()
+    if "Burn" not in name:  # those tell nobody
+        assert "Dashboard: /d/tocsin-shop in Grafana" in text.splitlines()
+    with_address = alarms(plan(system(*slos), Settings("https://r.example", "https://g.example/")))[name].description
+    assert "Dashboard: https://g.example/d/tocsin-shop" in with_address.splitlines()
+
+
+def test_names_that_would_make_a_description_too_long_are_left_out() -> None:
+    def text(because: str) -> str:
+        slo = availability(function(), objective="99.9%", window="28d", name="read", because=because)
+        return alarms(plan(system(slo)))["ReadPage"].description
+
+    assert "Resource: Reader (FunctionName ${ReaderName})." in text("x" * 500)
+    assert "Resource: Reader." in text("x" * 700)
+
+
 def test_a_persons_text_is_no_placeholder() -> None:
     slo = availability(function(), objective="99.9%", window="28d", name="read", because="The ${PRICE} is shown.")
     assert "${!PRICE}" in plan(system(slo))["ReadPage"].alarm.description
@@ -199,3 +227,41 @@ def test_a_freshness_promise_of_something_that_runs_is_time_since_success() -> N
     beat = plan(system(slo))["FreshPage"].alarm
     assert isinstance(beat, Alarm)
     assert timedelta(seconds=beat.period * beat.evaluation_periods) == timedelta(hours=1)
+
+
+ROOT = Path(__file__).parents[1]
+PLANS = [
+    plan(one, find_project(ROOT).settings) for one in load_systems(ROOT, find_project(ROOT).systems)
+]  # the systems that are watched in earnest
+
+
+@pytest.mark.parametrize("planned", PLANS, ids=[one.system.name for one in PLANS])
+def test_every_description_fits_whatever_its_names_become(planned: Plan) -> None:
+    for one in planned.alarms:
+        assert len(re.sub(r"\$\{[A-Za-z0-9]+\}", "x" * 80, one.alarm.description)) <= 1024, one.logical_id
+
+
+@pytest.mark.parametrize("planned", PLANS, ids=[one.system.name for one in PLANS])
+def test_every_cause_can_be_looked_at(planned: Plan) -> None:
+    """Each alarm on a cause has a graph, among its resource's, of something that it compares."""
+    shown = {
+        group.resource.logical_id: {series.metric for panel in group.panels for series in panel.series}
+        for group in planned.panels
+    }
+    for one in planned.alarms:
+        if one.slo is None and isinstance(one.alarm, Alarm):
+            assert shown[one.resource] & set(one.alarm.metrics), one.logical_id
+
+
+def test_an_alarm_whose_metric_no_graph_shows_gets_one() -> None:
+    database = Resource(
+        "AWS::RDS::DBInstance", "Database", None, {"Engine": "postgres", "DBInstanceClass": "db.t3.large"}
+    )
+    (group,) = plan(system(resources=(database,))).panels
+    found = {panel.title: panel for panel in group.panels}
+    credits = found["CPU credits run out?"]
+    assert [series.metric.name for series in credits.series] == ["CPUSurplusCreditsCharged"]
+    assert credits.alarm_kinds == ("rds-instance-cpu-credits",), "the threshold is drawn on it"
+    parts = [title for title in found if title.startswith("Storage burst credits run out (")]
+    assert len(parts) == 2, "lower limits share a graph with nothing else"
+    assert len({panel.key or panel.title for panel in group.panels}) == len(group.panels)

@@ -112,9 +112,44 @@ def test_one_slow_request_in_a_quiet_night_wakes_nobody_and_many_do() -> None:
     assert alarmed(once, "api-latency-page") == []
     alone = run(latencies(lambda at: 2500, DAY, each=2 * DAY), DAY)
     assert alarmed(alone, "api-latency-page") == [], "not even as the only request of the night"
-    slow = run(latencies(lambda at: 2500 if at >= odd else 0, 8 * HOUR), 8 * HOUR)
+    apart = run(latencies(lambda at: 2500 if at in (odd, odd + 30 * MINUTE) else 0, 12 * HOUR), 12 * HOUR)
+    assert alarmed(apart, "api-latency-page") == alarmed(apart, "api-latency-ticket") == []
+    slow = run(latencies(lambda at: 2500 if at >= odd else 0, 12 * HOUR), 12 * HOUR)
     (page,) = alarmed(slow, "api-latency-page")
-    assert odd < page <= odd + 30 * MINUTE
+    assert odd < page <= odd + 5 * HOUR, "ten requests an hour, all of them slow: fifty of them"
+
+
+@pytest.mark.parametrize("cold", [(0,), (0, 30), (0, 6)], ids=["one an hour", "two an hour", "two in a row"])
+@pytest.mark.parametrize("alone", [False, True], ids=["of ten requests", "and no other requests"])
+def test_a_day_of_cold_starts_pages_nobody_and_tickets_nobody(cold: tuple[int, ...], alone: bool) -> None:
+    store, at = Store(), START
+    while at < START + DAY:
+        if at.minute in cold or (at.minute % 6 == 0 and not alone):
+            store.add(Metric("AWS/ApiGateway", "Latency", API), at, 1400 if at.minute in cold else 50)
+        at += MINUTE
+    timeline = run(store, DAY)
+    assert alarmed(timeline, "api-latency-page") == alarmed(timeline, "api-latency-ticket") == []
+
+
+@pytest.mark.parametrize("each_minute", [10, 60, 6000])
+def test_a_tenth_of_the_answers_slow_at_real_traffic_pages(each_minute: int) -> None:
+    """10 % where 1 % is allowed: by the second tier, 5.6 % of six hours."""
+    fault, store, at = START + 6 * HOUR, Store(), START
+    while at < START + 12 * HOUR:
+        slow = each_minute // 10 if at >= fault else 0
+        store.add(Metric("AWS/ApiGateway", "Latency", API), at, 50, count=each_minute - slow)
+        if slow:
+            store.add(Metric("AWS/ApiGateway", "Latency", API), at, 1400, count=slow)
+        at += MINUTE
+    (page,) = alarmed(run(store, 12 * HOUR), "api-latency-page")
+    assert fault + 3 * HOUR < page <= fault + 4 * HOUR
+
+
+def test_all_answers_slow_at_real_traffic_page_within_ten_minutes() -> None:
+    fault = START + HOUR
+    timeline = run(latencies(lambda at: 1400 if at >= fault else 0, 3 * HOUR, each=timedelta(seconds=5)), 3 * HOUR)
+    (page,) = alarmed(timeline, "api-latency-page")
+    assert fault < page <= fault + 10 * MINUTE
 
 
 def test_noise_at_half_the_budget_tells_nobody() -> None:
@@ -192,7 +227,13 @@ def test_days_without_anything_due_page_nobody() -> None:
 
 @pytest.mark.parametrize(
     ("before", "paged"),
-    [("04:31", "07:00"), ("04:59", "07:00"), ("05:00", "08:00"), ("05:55", "08:00"), ("06:29", "09:00")],
+    [
+        ("04:31", "07:00"),
+        ("04:59", "07:00"),
+        ("05:00", "08:00"),
+        ("05:55", "08:00"),
+        ("06:29", "09:00"),
+    ],
 )
 def test_a_missed_or_failed_day_pages_within_the_hours_after_the_deadline(before: str, paged: str) -> None:
     """No RunCompleted comes of a run that is not started, nor of one that fails: 26 hours after the hour of the last
@@ -201,6 +242,24 @@ def test_a_missed_or_failed_day_pages_within_the_hours_after_the_deadline(before
     assert daily_pages(store, 5) == [(2, paged)]
     changes = run(store, 5 * DAY).changes["prod-notification-daily-run-page"]
     assert (changes[-1].state, changes[-1].at) == (AlarmState.OK, START + 3 * DAY + 5 * HOUR)
+
+
+def test_a_day_mended_by_hand_in_the_evening_lets_a_missed_next_day_page_late_in_its_own() -> None:
+    """It has paged at 07:00 itself; the 26 hours then begin at 20:00."""
+    found = daily_pages(days(SOON, clock("20:00"), None, SOON), 4)
+    assert found == [(1, "07:00"), (2, "23:00")]
+
+
+def test_a_new_environment_pages_until_a_run_has_ended() -> None:
+    """There is no day before to look back on: the first run is started by hand, or the page is expected."""
+    template = read_template(ROOT / "alarms" / "notification.yaml", NAMES)
+    store, length = Store(), DAY
+    store.add(COMPLETED, START + clock("10:20"), 1)
+    changes = simulate(template, store, START, START + length).changes["prod-notification-daily-run-page"]
+    assert [(change.state, change.at - START) for change in changes] == [
+        (AlarmState.ALARM, timedelta()),
+        (AlarmState.OK, clock("11:00")),
+    ]
 
 
 @pytest.mark.parametrize(("completed", "told"), [("05:55", False), ("06:29", False), ("06:59", False), ("07:10", True)])
@@ -229,10 +288,13 @@ def test_records_in_time_tell_nobody_and_late_ones_page_a_minute_after_the_deadl
     assert page == START + DEADLINE + MINUTE
 
 
-def test_a_handful_of_late_records_wakes_nobody() -> None:
+@pytest.mark.parametrize(("late", "at"), [(2, "06:30"), (500, "09:30"), (999, "06:31")])
+def test_few_late_records_wake_nobody(late: int, at: str) -> None:
+    """Such as those of a notification that was sent back from the dead-letter queue."""
     store = written("06:30")
-    store.add(LATE, START + DEADLINE, 2)
-    assert alarmed(run(store, DAY), "readable-in-time-page") == []
+    store.add(LATE, START + clock(at), late)
+    timeline = run(store, DAY)
+    assert alarmed(timeline, "readable-in-time-page") == alarmed(timeline, "readable-in-time-ticket") == []
 
 
 def queue(processed: Traffic, letters: Callable[[datetime], int], length: timedelta) -> Store:
@@ -278,13 +340,26 @@ def test_many_dead_letters_page() -> None:
     assert first < pages[0] <= first + 5 * MINUTE
 
 
-def test_old_messages_page_when_freshness_is_lost() -> None:
-    stuck = START + 8 * HOUR
-    store = Store()
-    at = START
-    while at < START + 12 * HOUR:
-        store.add(AGE, at, 10 if at < stuck else (at - stuck).total_seconds())
+def ages(oldest: Callable[[datetime], float], length: timedelta = DAY) -> Store:
+    """The age of the oldest message in each minute, in seconds."""
+    store, at = Store(), START
+    while at < START + length:
+        store.add(AGE, at, oldest(at))
         at += MINUTE
-    (page,) = alarmed(run(store, 12 * HOUR), "generation-freshness-page")
-    old = stuck + 30 * MINUTE
-    assert old < page <= old + 10 * MINUTE
+    return store
+
+
+@pytest.mark.parametrize("longest", [36, 45, 50, 74])
+def test_a_run_whose_messages_wait_for_less_than_75_minutes_pages_nobody(longest: int) -> None:
+    """Queued at 04:30 and worked off one after the other: the last has waited for as long as all took."""
+    first = START + clock("04:30")
+    store = ages(lambda at: (at - first).total_seconds() if first <= at < first + longest * MINUTE else 0)
+    assert alarmed(run(store, DAY), "generation-freshness-page") == []
+    assert alarmed(run(store, DAY), "generation-freshness-ticket") == []
+
+
+def test_a_run_that_is_stuck_pages_before_its_notifications_are_late() -> None:
+    first = START + clock("04:30")
+    store = ages(lambda at: max(0.0, (at - first).total_seconds()))
+    (page,) = alarmed(run(store, DAY), "generation-freshness-page")
+    assert START + clock("05:45") < page < START + clock("06:00")

@@ -1,17 +1,22 @@
-"""A runbook for each alarm kind, an alarm kind for each runbook, and commands in them that exist."""
+"""A runbook for each alarm kind, an alarm kind for each runbook, and commands in them that exist and find their values."""
 
 from __future__ import annotations
 
 import functools
+import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import botocore.session
+import jmespath
 import pytest
 from botocore import xform_name
+from botocore.validate import validate_parameters
 
 from tocsin.catalog import entries
+from tocsin.cloudformation.document import load
 from tocsin.model import SliKind
 
 FOLDER = Path(__file__).parents[1] / "runbooks"
@@ -29,12 +34,16 @@ CLI_ONLY = {
     ("ec2", "revoke-security-group-ingress"): _GROUP_RULE,
     ("logs", "tail"): {"--since", "--filter-pattern", "--follow", "--format"},
     ("rds", "wait"): {"--db-instance-identifier"},
+    ("s3", "cp"): set[str](),
 }
+# These set everything at once: what the command does not name is taken away.
+OVERWRITING = {("lambda", "put-function-event-invoke-config")}
 EVERYWHERE = {
     "--query",
     "--output",
     "--region",
     "--cli-binary-format",
+    "--cli-read-timeout",
     "--max-items",
     "--no-cli-pager",
     "--cli-input-json",
@@ -114,12 +123,111 @@ def _options(service: str, command: str) -> set[str]:
     return options
 
 
+def _calls(text: str) -> list[tuple[str, str, str]]:
+    """Service, command and the rest of each call, in blocks and in the text between them."""
+    joined = text.replace("\\\n", " ")
+    return re.findall(r"\baws ([a-z][a-z0-9-]+) ([a-z][a-z0-9-]+)(.*?)(?=\baws [a-z]|\n|`)", joined)
+
+
 @each_runbook
 def test_commands_exist_and_take_these_options(kind: str) -> None:
-    text = _text(kind).replace("\\\n", " ")
-    calls = re.findall(r"\baws ([a-z][a-z0-9-]+) ([a-z][a-z0-9-]+)(.*?)(?=\baws [a-z]|\n|`)", text)
-    assert calls or kind.startswith("slo-")
+    calls = _calls(_text(kind))
+    assert calls
     for service, command, rest in calls:
-        known = CLI_ONLY.get((service, command)) or _options(service, command)
+        assert (service, command) not in OVERWRITING, f"aws {service} {command} replaces what it does not name"
+        known = CLI_ONLY[service, command] if (service, command) in CLI_ONLY else _options(service, command)
         given = set(re.findall(r"(?<=\s)--[a-z][a-z0-9-]*", rest))
         assert given <= known | EVERYWHERE, f"aws {service} {command}: {sorted(given - known - EVERYWHERE)}"
+
+
+_DIMENSIONS: dict[str, set[frozenset[str]]] = {
+    namespace: {
+        frozenset(names)
+        for entry in entries()
+        for metric in entry.metrics
+        if metric.namespace == namespace
+        for names in metric.dimension_sets
+    }
+    | {frozenset()}  # the whole account
+    for namespace in {metric.namespace for entry in entries() for metric in entry.metrics}
+}
+
+
+@each_runbook
+def test_metrics_are_asked_for_by_dimensions_they_are_published_under(kind: str) -> None:
+    for service, command, rest in _calls(_text(kind)):
+        if (service, command) != ("cloudwatch", "get-metric-statistics"):
+            continue
+        namespace = re.search(r"--namespace (\S+)", rest)
+        assert namespace, rest
+        if '"$DIMENSIONS"' in rest or "DIMENSIONS[@]" in rest:  # the alarm's own
+            continue
+        names = frozenset(re.findall(r"\bName=([A-Za-z]+),", rest))
+        assert names in _DIMENSIONS[namespace[1]], f"{namespace[1]} has no metrics under {sorted(names)}"
+
+
+def _queries(text: str) -> list[str]:
+    joined = text.replace("\\\n", " ")
+    quoted = re.findall(r"""--query (?:'([^']+)'|"((?:[^"\\]|\\.)+)"|([^\s'"`)]+))""", joined)
+    return [re.sub(r"\$\{?[A-Za-z0-9_]+\}?", "x", single or double or bare) for single, double, bare in quoted]
+
+
+@each_runbook
+def test_every_query_of_an_answer_can_be_read(kind: str) -> None:
+    for query in _queries(_text(kind)):
+        jmespath.compile(query)
+
+
+@each_runbook
+def test_the_first_thing_asked_for_is_the_alarm(kind: str) -> None:
+    first = _text(kind).split("## First look")[1]
+    assert _blocks(first)[0].startswith("ALARM=…\n")
+    assert 'describe-alarms --alarm-names "$ALARM"' in first.replace("--alarm-types CompositeAlarm ", "")
+
+
+def _described(body: dict[str, Any]) -> dict[str, Any]:
+    """An alarm of a template as DescribeAlarms answers it."""
+    return {"Dimensions": [], "Metrics": [], **body["Properties"]}
+
+
+def _alarms() -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """The metric alarms of this repository by the kind whose runbook they name."""
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for path in sorted((FOLDER.parent / "alarms").glob("*.yaml")):
+        for name, body in load(path).tree["Resources"].items():
+            if body["Type"] == "AWS::CloudWatch::Alarm":
+                found.setdefault(body["Metadata"]["Tocsin"]["Kind"], []).append((name, _described(body)))
+    return found
+
+
+# Looked for and not always there: a stage, where the alarm is on the whole API; a bus, where it is not the default one.
+_NOT_ALWAYS = {"Stage", "EventBusName", "GlobalSecondaryIndexName"}
+
+
+@pytest.mark.parametrize("kind", sorted(_alarms()))
+def test_what_a_runbook_looks_up_stands_in_the_alarm(kind: str) -> None:
+    """The names its commands need come out of the alarms that are deployed, plain ones and those of metric math."""
+    looked = [query for query in _queries(_text(kind)) if "Dimensions" in query and "?Name==" in query]
+    looked = [query.replace("$1", "x") for query in looked]
+    assert looked
+    for name, alarm in _alarms()[kind]:
+        if kind.startswith("slo-") and kind != "slo-heartbeat":
+            # What the promise is measured on decides which of the names there are.
+            assert jmespath.search("Metrics[?MetricStat].[Id,MetricStat.Metric]", alarm), name
+            continue
+        for query in looked:
+            if not any(optional in query for optional in _NOT_ALWAYS):
+                assert jmespath.search(query, {"MetricAlarms": [alarm]}), f"{name}: {query}"
+
+
+def test_the_sums_of_an_slo_can_be_asked_for_as_they_stand_in_the_alarm() -> None:
+    """Runbooks of promises hand an alarm's ``Metrics`` on to GetMetricData."""
+    shape = botocore.session.get_session().get_service_model("cloudwatch").operation_model("GetMetricData").input_shape
+    for kind, alarms in _alarms().items():
+        for name, alarm in alarms:
+            if kind.startswith("slo-") and alarm["Metrics"]:
+                queries = json.loads(json.dumps(alarm["Metrics"], default=str))
+                for dimension in jmespath.search("[].MetricStat.Metric.Dimensions[]", queries):
+                    dimension["Value"] = str(dimension["Value"])
+                validate_parameters({"MetricDataQueries": queries, "StartTime": 0, "EndTime": 1}, shape)
+                assert name

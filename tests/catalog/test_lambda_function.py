@@ -1,4 +1,4 @@
-"""Asynchronous events of a function: those that wait, and those that reach no destination."""
+"""A function's alarms: how far back they look for long runs, events that wait, and those that reach no destination."""
 
 from __future__ import annotations
 
@@ -71,3 +71,42 @@ def test_a_burst_that_waits_for_reserved_concurrency_is_no_ticket() -> None:
     daily = {"ScheduleExpression": "rate(1 day)", "Targets": [{"Arn": ref("Job.Arn")}]}
     job = stack(Job=(FUNCTION, {"ReservedConcurrentExecutions": 1}), Daily=("AWS::Events::Rule", daily))["Job"]
     assert only(job, throttles), "a daily run that is throttled is late"
+
+
+def _run_by(invoker: str, timeout: object) -> Resource:
+    """A function with that timeout, run by a schedule or by a queue."""
+    if invoker == "schedule":
+        caller = (
+            "AWS::Events::Rule",
+            {"ScheduleExpression": "rate(1 day)", "Targets": [{"Arn": ref("Job.Arn"), "Id": "1"}]},
+        )
+    else:
+        source = "arn:aws:sqs:eu-west-1:111111111111:work"
+        caller = ("AWS::Lambda::EventSourceMapping", {"FunctionName": ref("Job"), "EventSourceArn": source})
+    settings: dict[str, object] = {} if timeout is None else {"Timeout": timeout}
+    return stack(Job=(FUNCTION, settings), Caller=caller)["Job"]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "more"), [(None, 0), (60, 0), (240, 0), (241, 1), (300, 1), (301, 2), (600, 2), (900, 3)]
+)
+@pytest.mark.parametrize(
+    ("invoker", "kind", "least", "needed"),
+    [
+        ("schedule", "lambda-function-errors", 1, 1),
+        ("schedule", "lambda-function-duration", 1, 1),
+        ("queue", "lambda-function-errors", 3, 2),
+        ("queue", "lambda-function-duration", 3, 3),
+    ],
+)
+def test_a_long_run_is_looked_for_where_it_began(
+    timeout: int | None, more: int, invoker: str, kind: str, least: int, needed: int
+) -> None:
+    """Lambda stamps what a run reports with the time it began, and reports it when it has ended."""
+    condition = only(_run_by(invoker, timeout), kind)
+    assert (condition.evaluation_periods, condition.datapoints_to_alarm) == (least + more, needed)
+    assert ("minutes back" in condition.because) == (more > 0)
+
+
+def test_errors_are_looked_for_as_far_back_as_any_run_can_begin_where_only_a_deployment_knows_the_timeout() -> None:
+    assert only(_run_by("schedule", Symbolic("${Timeout}")), "lambda-function-errors").evaluation_periods == 4

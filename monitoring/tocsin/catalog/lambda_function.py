@@ -39,6 +39,7 @@ from .lambda_asynchronous import (
     NAMESPACE,
     function_metric,
 )
+from .lambda_timeout import IN_WORDS, PERIOD_S, reported_late, timeout_of
 from .stream_sources import STREAMS, source_of
 
 RECOMMENDED = (
@@ -46,23 +47,24 @@ RECOMMENDED = (
 )
 TIMEOUT_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"
 
-#: CloudFormation's default when a template names none.
-DEFAULT_TIMEOUT_S = 3
 #: API Gateway gives up on an integration after this long (API Gateway guide, "Quotas for configuring and running a REST API").
 REST_API_TIMEOUT_S = 29
 
 
 def _errors(function: Resource) -> tuple[Condition, ...]:
+    late, why = reported_late(function)
     queries = share(function_metric(function, "Errors"), function_metric(function, "Invocations"), period=300)
     if is_request_driven(function):
         because = (
-            "more than 5 % of invocations fail in two of three five-minute periods; a single odd failure is not news"
+            f"more than 5 % of invocations fail in two of {IN_WORDS[3 + late]} five-minute periods; a single odd "
+            f"failure is not news{why}"
         )
-        return (compare(queries, Comparison.GREATER, 5, because, evaluation_periods=3, datapoints_to_alarm=2),)
+        return (compare(queries, Comparison.GREATER, 5, because, evaluation_periods=3 + late, datapoints_to_alarm=2),)
     because = (
         "more than 5 % of invocations fail within five minutes; for a function that runs seldom that is any failure"
+        f"{why}"
     )
-    return (compare(queries, Comparison.GREATER, 5, because),)
+    return (compare(queries, Comparison.GREATER, 5, because, evaluation_periods=1 + late, datapoints_to_alarm=1),)
 
 
 def _throttles(function: Resource) -> tuple[Condition, ...] | Inapplicable:
@@ -89,7 +91,7 @@ def _throttles(function: Resource) -> tuple[Condition, ...] | Inapplicable:
 
 
 def _duration(function: Resource) -> tuple[Condition, ...] | Inapplicable:
-    timeout = number(function, "Timeout", DEFAULT_TIMEOUT_S)
+    timeout = timeout_of(function)
     if timeout is None:
         return Inapplicable("its timeout is only known when it is deployed; give it with --param")
     what = "the timeout"
@@ -97,19 +99,29 @@ def _duration(function: Resource) -> tuple[Condition, ...] | Inapplicable:
         timeout, what = REST_API_TIMEOUT_S, "the time API Gateway waits"
     because = percent_of(80, timeout, "s", what)
     threshold = timeout * 1000 * 0.8
+    late, why = reported_late(function)
     if is_request_driven(function):
         return (
             above(
                 function_metric(function, "Duration"),
                 "p99",
                 threshold,
-                f"{because}, at the 99th percentile for 15 minutes",
-                period=300,
-                evaluation_periods=3,
+                f"{because}, at the 99th percentile for 15 minutes{why}",
+                period=PERIOD_S,
+                evaluation_periods=3 + late,
+                datapoints_to_alarm=3,
             ),
         )
     return (
-        above(function_metric(function, "Duration"), "Maximum", threshold, f"{because}, by any single run", period=300),
+        above(
+            function_metric(function, "Duration"),
+            "Maximum",
+            threshold,
+            f"{because}, by any single run{why}",
+            period=PERIOD_S,
+            evaluation_periods=1 + late,
+            datapoints_to_alarm=1,
+        ),
     )
 
 
@@ -150,7 +162,7 @@ def _since_success(function: Resource, limit: timedelta | None) -> SinceSuccess:
 def _latency(function: Resource, limit: timedelta | None) -> Ranked:
     if limit is None:
         raise DeclarationError(f'{function.logical_id}: a latency SLO needs a limit, such as below="800ms"')
-    timeout = number(function, "Timeout", DEFAULT_TIMEOUT_S)
+    timeout = timeout_of(function)
     if timeout is not None and limit >= timedelta(seconds=timeout):
         raise DeclarationError(
             f"{function.logical_id}: no run can take longer than its timeout of {timeout:g} s, "
@@ -196,7 +208,7 @@ def _panels(function: Resource) -> tuple[Panel, ...]:
 
 
 def _longest_run(function: Resource) -> float | None:
-    timeout = number(function, "Timeout", DEFAULT_TIMEOUT_S)
+    timeout = timeout_of(function)
     return None if timeout is None else timeout * 1000
 
 

@@ -138,7 +138,7 @@ def _freshness(queue: Resource, limit: timedelta | None) -> Ranked:
             f"{queue.logical_id}: SQS deletes a message after {seconds(retention)}, "
             f"so below={format_duration(limit)!r} is always met; choose less"
         )
-    return Ranked(_metric(queue, "ApproximateAgeOfOldestMessage"), in_seconds(limit))
+    return Ranked(_metric(queue, "ApproximateAgeOfOldestMessage"), in_seconds(limit), each_minute=True)
 
 
 def _no_freshness(queue: Resource) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..catalog import CATALOG
 from ..errors import DeclarationError, PlanError, nearest
 from ..model import Reported, Slo, System
+from .alarm_panels import alarm_panels
 from .causes import causes
 from .decisions import (
     ENVIRONMENT,
@@ -59,13 +60,16 @@ def plan(system: System, settings: Settings = _DEFAULTS) -> Plan:
         parameters=name_parameters(system, alarms),
         alarms=alarms,
         slos=promised,
-        panels=_panels(system),
+        panels=_panels(system, alarms),
         left_out=(*slo_left_out, *left_out),
     )
 
 
-def _panels(system: System) -> tuple[PlannedPanels, ...]:
-    """The graphs of each resource that has any: the catalog's, then those of its own metrics."""
+def _panels(system: System, alarms: Iterable[PlannedAlarm]) -> tuple[PlannedPanels, ...]:
+    """The graphs of each resource that has any: the catalog's, those of its own metrics, those that only alarms read."""
+    told: dict[str, list[PlannedAlarm]] = {}
+    for planned in alarms:
+        told.setdefault(planned.resource, []).append(planned)
     slos: dict[str, list[Slo]] = {}
     for slo in system.slos:
         slos.setdefault(slo.sli.resource.logical_id, []).append(slo)
@@ -75,7 +79,9 @@ def _panels(system: System) -> tuple[PlannedPanels, ...]:
     found = []
     for resource in system.resources:
         entry, name = CATALOG[resource.type], resource.logical_id
-        if panels := (*entry.panels(resource), *own_panels(slos.get(name, ()), reports.get(name, ()))):
+        panels = (*entry.panels(resource), *own_panels(slos.get(name, ()), reports.get(name, ())))
+        panels += alarm_panels(entry, panels, told.get(name, ()))
+        if panels:
             found.append(PlannedPanels(resource, entry, panels))
     return tuple(found)
 

@@ -15,8 +15,10 @@ _MOST = 4
 
 
 def own_panels(slos: Sequence[Slo], reports: Sequence[Reported]) -> tuple[Panel, ...]:
-    """What one resource reports itself: counters, then times."""
-    counters: dict[Metric, Meaning | None] = {}
+    """What one resource reports itself: what each promise counts, other counters, then times."""
+    promised: list[Panel] = []
+    shown: set[Metric] = set()
+    counters: dict[Metric, None] = {}
     times: dict[Metric, str] = {}
     for slo in slos:
         measure = slo.sli.measure
@@ -24,23 +26,38 @@ def own_panels(slos: Sequence[Slo], reports: Sequence[Reported]) -> tuple[Panel,
             continue
         if isinstance(measure, Ranked):
             times.setdefault(measure.metric, measure.unit)
-            continue
-        if isinstance(measure, Counted):
-            counters[measure.bad] = Meaning.FAILED
-        for metric in slo.sli.metrics:
-            counters.setdefault(metric, None)
+        elif isinstance(measure, Counted):
+            promised.append(_promised(slo, measure))
+            shown |= {measure.bad, measure.valid}
+        else:
+            counters.update(dict.fromkeys(slo.sli.metrics))
     for reported in reports:
         for metric in reported.metrics:
             if reported.unit in _TIMES:
                 times.setdefault(metric, reported.unit)
             else:
-                counters.setdefault(metric, None)
-    return (*_counted(counters), *(_timed(metric, unit) for metric, unit in times.items()))
+                counters.setdefault(metric)
+    others = [metric for metric in counters if metric not in shown]
+    return (*promised, *_counted(others), *(_timed(metric, unit) for metric, unit in times.items()))
 
 
-def _counted(counters: dict[Metric, Meaning | None]) -> tuple[Panel, ...]:
+def _promised(slo: Slo, measure: Counted) -> Panel:
+    """What one promise counts has a graph to itself: ten bad files beside a million bad rows would not be seen."""
+    return Panel(
+        title=f"Is {slo.name} kept?",
+        description="What the promise counts. Red breaks it and is normally 0.",
+        unit="short",
+        series=(
+            Series(measure.bad, "Sum", measure.bad.name, Meaning.FAILED),
+            Series(measure.valid, "Sum", measure.valid.name),
+        ),
+        key=f"own counters of {slo.name}",
+        no_value="reported nothing in this time",
+    )
+
+
+def _counted(metrics: Sequence[Metric]) -> tuple[Panel, ...]:
     """One graph, or several of equal parts."""
-    metrics = list(counters)
     graphs = -(-len(metrics) // _MOST)
     each = -(-len(metrics) // graphs) if graphs else 0
     panels = []
@@ -50,9 +67,9 @@ def _counted(counters: dict[Metric, Meaning | None]) -> tuple[Panel, ...]:
         panels.append(
             Panel(
                 title=f"What does it report itself?{many}",
-                description="Its own counters. Red ones break a promise and are normally 0.",
+                description="Its own counters. None of them breaks a promise by itself.",
                 unit="short",
-                series=tuple(Series(metric, "Sum", metric.name, counters[metric]) for metric in shown),
+                series=tuple(Series(metric, "Sum", metric.name) for metric in shown),
                 key=f"own counters{many}",
                 no_value="reported nothing in this time",
             )

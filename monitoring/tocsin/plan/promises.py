@@ -10,7 +10,7 @@ from ..burn_rate import WORKBOOK, Tier, heartbeat_condition, tiers, window_condi
 from ..model import Severity, Slo, System
 from ..units import format_duration, format_number, format_ratio
 from .decisions import ENVIRONMENT, LeftOut, PlannedAlarm, PlannedSlo, Settings
-from .texts import actions, camel, description, short
+from .texts import actions, camel, description, short, where_measured
 
 # A ticket is held back while the same SLO pages: seconds to wait for the page, and to hold after it ends.
 # AWS advises 60 for each (User Guide, "Alarm suppression").
@@ -48,6 +48,10 @@ def _kind(slo: Slo) -> str:
     return f"slo-{slo.sli.kind.value}"
 
 
+def _watched(slo: Slo) -> tuple[str, ...]:
+    return where_measured(slo.sli.resource.logical_id, slo.sli.metrics)
+
+
 def _windows(system: System, settings: Settings, slo: Slo, tier: Tier) -> Iterator[PlannedAlarm]:
     for which, window in (("long", tier.long_window), ("short", tier.short_window)):
         queries, comparison, threshold = window_condition(slo, tier, window, gated=which == "long")
@@ -76,6 +80,7 @@ def _windows(system: System, settings: Settings, slo: Slo, tier: Tier) -> Iterat
                 WORKBOOK,
                 _kind(slo),
                 None,
+                _watched(slo),
             ),
         )
         yield PlannedAlarm(
@@ -115,7 +120,7 @@ def _composite(
         name=f"${{{ENVIRONMENT}}}-{system.name}-{slo.name}-{severity.value}",
         rule=rule,
         description=description(
-            settings, system, title, slo.because or promise, because, WORKBOOK, _kind(slo), severity
+            settings, system, title, slo.because or promise, because, WORKBOOK, _kind(slo), severity, _watched(slo)
         ),
         actions=actions(severity),
         suppressor=f"${{{ENVIRONMENT}}}-{system.name}-{slo.name}-{Severity.PAGE.value}" if page else None,
@@ -152,7 +157,15 @@ def _heartbeat(system: System, settings: Settings, slo: Slo) -> PlannedAlarm:
         datapoints_to_alarm=window.periods,
         treat_missing_data=TreatMissingData.BREACHING,
         description=description(
-            settings, system, title, slo.because, because, slo.sli.source, _kind(slo), Severity.PAGE
+            settings,
+            system,
+            title,
+            slo.because,
+            because,
+            slo.sli.source,
+            _kind(slo),
+            Severity.PAGE,
+            _watched(slo),
         ),
         actions=actions(Severity.PAGE),
     )

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 
-from ..alarm import Actions
+from ..alarm import Actions, Metric
 from ..model import Severity, System
 from .decisions import TOPIC_PARAMETERS, Settings
+
+#: Characters that a description may have (CloudWatch API reference, PutMetricAlarm and PutCompositeAlarm).
+MOST_CHARACTERS = 1024
+#: The longest name of a queue; those of functions and rules are shorter, and ids of APIs much.
+LONGEST_NAME = 80
+_PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+\}")
 
 
 def actions(severity: Severity) -> Actions:
@@ -26,19 +33,51 @@ def description(
     source: str,
     kind: str,
     severity: Severity | None,
+    watched: Sequence[str] = (),
 ) -> str:
-    """The description of an alarm: what, why this number, why it matters, for whom, and where to read on."""
+    """The description of an alarm: what, why this number, why it matters, for whom, and where to read on.
+
+    ``watched`` says on which resource, as ``where_measured`` writes it: the first that CloudWatch has room for.
+    """
     lines = [f"{title}.", f"Threshold: {threshold_because}."]
     if because:
         lines.append(f"Why: {because.rstrip('.')}.")
     if severity is not None:
         lines.append(f"Severity: {severity.value}. Owner: {system.owner}. System: {system.name}.")
     lines.append(f"Runbook: {settings.runbooks.rstrip('/')}/{kind}.md")
-    if settings.dashboards:
-        lines.append(f"Dashboard: {settings.dashboards.rstrip('/')}/d/{dashboard_uid(system.name)}")
+    if severity is not None or settings.dashboards:
+        dashboard = f"/d/{dashboard_uid(system.name)}"
+        lines.append(
+            f"Dashboard: {settings.dashboards.rstrip('/')}{dashboard}"
+            if settings.dashboards
+            else f"Dashboard: {dashboard} in Grafana"
+        )
     lines.append(f"Source: {source}")
     # Texts that people wrote must not be taken for placeholders of the template.
-    return "\n".join(lines).replace("${", "${!")
+    text = "\n".join(lines).replace("${", "${!")
+    if not watched:
+        return text
+    # Names that are filled in at deployment must not make the text too long for CloudWatch.
+    room = MOST_CHARACTERS - len(text) - 1
+    line = next((line for line in watched if len(_PLACEHOLDER.sub("x" * LONGEST_NAME, line)) <= room), watched[-1])
+    head, newline, rest = text.partition("\n")
+    return f"{head}{newline}{line}\n{rest}"
+
+
+def where_measured(logical_id: str, metrics: Iterable[Metric]) -> tuple[str, ...]:
+    """The resource that a promise is measured on, with the physical names its metrics carry once it is deployed.
+
+    A composite alarm has no dimensions: without this its notification names nothing that a command could be given.
+    From the longest text to the shortest: with all names, with the first of each dimension, with none.
+    """
+    names: dict[str, dict[str, None]] = {}
+    for metric in metrics:
+        for name, value in metric.dimensions:
+            names.setdefault(name, {}).setdefault(value)
+    every = "; ".join(f"{name} {', '.join(values)}" for name, values in names.items())
+    first = "; ".join(f"{name} {next(iter(values))}" for name, values in names.items())
+    texts = [f"Resource: {logical_id} ({found})." for found in (every, first) if found]
+    return (*texts, f"Resource: {logical_id}.")
 
 
 def dashboard_uid(system: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from ...alarm import Alarm, Comparison, TreatMissingData
 from ...model import Severity, SinceSuccess
 from ...plan import Plan, PlannedAlarm
+from ...units import format_duration
 from .links import runbook_links, runbook_text
 from .names import Names
 from .page_states import draw_pages, page_queries, paging_tiers
@@ -79,9 +80,25 @@ def page_height(rows: Sequence[Rows]) -> int:
 
 def page_blocks(plan: Plan, names: Names, rows: Sequence[Rows], width: int, height: int) -> list[Block]:
     """The state timelines of what pages, as many as are needed."""
+    pairs = {
+        (tier.long_window, tier.short_window)
+        for planned in plan.slos
+        for tier in planned.tiers
+        if tier.severity is Severity.PAGE
+    }
+    shorter = " and ".join(f"{format_duration(short)} to {format_duration(long)}" for long, short in sorted(pairs))
+    named = f", a twelfth of it ({shorter})," if shorter else ""
+    jobs = [planned.slo.name for planned in plan.slos if isinstance(planned.slo.sli.measure, SinceSuccess)]
+    elsewhere = (
+        f" Not here: {', '.join(jobs)}. What is kept or broken looks back further than this graph shows; somebody is paged "
+        "when its tile of successful runs is red."
+        if jobs
+        else ""
+    )
     description = (
-        "Red: somebody is paged, for both windows of a pair burn too fast: the long one says that it matters, the short "
-        "one that it is still going on. Orange: only the short one does, so far. Drawn again from the metrics: "
+        "Red: somebody is paged, for both windows of a pair burn too fast: the long one, by which the row is named, says "
+        f"that it matters, the short one{named} that it is still going on. Orange: only the short one does, so far."
+        f"{elsewhere} Drawn again from the metrics: "
         "CloudWatch's windows slide by the minute, these by the shortest one, so they may differ by that much, and more at "
         "the beginning, where what came before is not known."
     )

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from ...alarm import Alarm, Comparison, Metric, MetricStat
 from ...catalog.entry import Meaning, Panel, name_of
-from ...model import Severity, SinceSuccess
+from ...catalog.properties import names as refers_to
+from ...model import Resource, Severity, SinceSuccess
 from ...plan import Plan, PlannedAlarm, PlannedPanels
 from ...units import format_duration
 from .layout import Section
@@ -33,6 +34,7 @@ _NARROW = 8
 _STRETCH = 1.1
 # The most that these units can be.
 _WHOLE: Mapping[str, int] = {"percent": 100, "percentunit": 1}
+_QUEUE, _MAPPING = "AWS::SQS::Queue", "AWS::Lambda::EventSourceMapping"
 _COLORS: Mapping[Meaning, str] = {Meaning.FAILED: "red", Meaning.THROTTLED: "orange", Meaning.REFUSED: "yellow"}
 
 
@@ -201,7 +203,11 @@ def _runbooks(panel: Panel, alarms: Sequence[PlannedAlarm]) -> list[str]:
 
 
 def _interval(plan: Plan, group: PlannedPanels) -> timedelta | None:
-    """How often the resource works: by its schedule, or by what is promised of its runs, in whole days from one on."""
+    """How often the resource works: by its schedule, or by what is promised of its runs, in whole days from one on; a
+    queue as often as the functions that read it."""
+    if group.resource.type == _QUEUE:
+        readers = [_interval(plan, other) for other in plan.panels if _reads(other.resource, group.resource)]
+        return min((often for often in readers if often is not None), default=None) if all(readers) else None
     if (interval := group.entry.expected_interval(group.resource)) is not None:
         return interval
     promised = [
@@ -214,6 +220,16 @@ def _interval(plan: Plan, group: PlannedPanels) -> timedelta | None:
         return None
     longest = min(promised)
     return timedelta(days=longest.days) if longest.days else longest
+
+
+def _reads(function: Resource, queue: Resource) -> bool:
+    """Whether an event source mapping of the template hands the queue's messages to the function."""
+    return any(
+        refers_to(mapping.properties.get("EventSourceArn"), queue)
+        and refers_to(mapping.properties.get("FunctionName"), function)
+        for mapping in queue.surroundings.values()
+        if mapping.type == _MAPPING
+    )
 
 
 def _widths(count: int) -> list[int]:
