@@ -43,9 +43,11 @@ docs: $(STAMP)
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m docs.picture
 
-# Ratios within one run: commands, the loader beside psql, the generator and the API. ARGS are those of the first.
+# Ratios within one run: commands, the simulator beside promtool, the loader beside psql, the generator and the API. ARGS are those
+# of the first.
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m tests.bench_simulate
 	$(BIN)/python -m tests.bench_loader
 	$(BIN)/python -m tests.bench_notification
 

@@ -156,11 +156,13 @@ def completeness(
     measure: OwnCounts | None = None,
     name: str | None = None,
     because: str = "",
-    minimum_bad_events: int = 1,
+    minimum_bad_events: int = 2,
 ) -> Slo:
     """At least ``objective`` of what came in was processed and not dead-lettered.
 
-    ``measure=counted(…)`` counts by metrics of your own instead of AWS's.  Raises DeclarationError.
+    ``measure=counted(…)`` counts by metrics of your own instead of AWS's.  A burn-rate alarm needs
+    ``minimum_bad_events`` in its long window: a single dead letter has the queue's own ticket and wakes nobody.
+    Raises DeclarationError.
     """
     sli = _sli(SliKind.COMPLETENESS, resource, None, measure)
     return _share(sli, objective, window, name, because, minimum_bad_events)
@@ -230,7 +232,7 @@ def _share(
     window: str | timedelta,
     name: str | None,
     because: str,
-    minimum_bad_events: int = 1,
+    minimum_bad_events: int,
 ) -> Slo:
     share = ratio(objective)
     what = f"{sli.kind.value} of {sli.resource.logical_id}"

@@ -64,7 +64,7 @@ def test_the_same_time_may_be_two_incidents_of_different_alarms(tmp_path: Path) 
         ("[null]", "incident 1: an incident is an object"),
         ('{"Start": 1', "labels.json:1:12: not JSON"),
         ('[{"Start": ]', "labels.json:1:12: not JSON"),
-        ("[NaN]", "NaN is no value of a label"),
+        ("[NaN]", "NaN is no value here"),
         ("[" * 100_000, "nested too deeply"),
         ("[" + "9" * 10_000 + "]", "Exceeds the limit"),
         ([{**FIRST, "Begin": "x"}], "incident 1: unknown key 'Begin'; there are: Alarms, End, Name, Start"),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..errors import SimulationError, nearest
+from ..simulate.json_file import read_objects
 from .incident import Incident
 
 _KEYS = ("Name", "Start", "End", "Alarms")
-_MAX_BYTES = 64 * 1024 * 1024
+_MOST_CHARACTERS = 64 * 1024 * 1024
 
 
 def read_labels(path: Path) -> tuple[Incident, ...]:
@@ -24,7 +25,8 @@ def read_labels(path: Path) -> tuple[Incident, ...]:
     without a name is called by its start.  Raises SimulationError with file and position: not JSON, unknown keys, a
     time without zone, an end before its start, one incident given twice, incidents for the same alarms that overlap.
     """
-    found = [(_incident(record, where), where) for record, where in _records(path)]
+    records = read_objects(path, "incident", most=_MOST_CHARACTERS, empty="is empty; a history without incidents is []")
+    found = [(_incident(record, where), where) for record, where in records]
     found.sort(key=lambda one: (one[0].start, one[0].end, one[0].name))
     _refuse_repeated_names(found)
     _refuse_overlaps(found)
@@ -54,45 +56,6 @@ def _refuse_overlaps(found: list[tuple[Incident, str]]) -> None:
                     f"{second}: incident {after.name!r} overlaps {before.name!r} in {first}; make them one, or name "
                     "the Alarms each should be seen by"
                 )
-
-
-def _records(path: Path) -> Iterator[tuple[Any, str]]:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise SimulationError(f"{path}: larger than {_MAX_BYTES // 1024**2} MiB; this is no file of labels")
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SimulationError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise SimulationError(f"{path}: is not UTF-8 text") from None
-    except OSError as error:
-        raise SimulationError(f"{path}: {error.strerror}") from None
-    if not text.strip():
-        raise SimulationError(f"{path}: is empty; a history without incidents is []")
-    if text.lstrip().startswith("["):
-        for index, record in enumerate(_parse(text, str(path)), 1):
-            yield record, f"{path}: incident {index}"
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield _parse(line, f"{path}:{number}", line=True), f"{path}:{number}"
-
-
-def _parse(text: str, where: str, *, line: bool = False) -> Any:
-    def refuse(name: str) -> NoReturn:
-        raise SimulationError(f"{where}: {name} is no value of a label")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        place = f"{where}:{error.colno}" if line else f"{where}:{error.lineno}:{error.colno}"
-        raise SimulationError(
-            f"{place}: not JSON: {error.msg}; a file holds one array or one object per line"
-        ) from None
-    except RecursionError:
-        raise SimulationError(f"{where}: nested too deeply for a label") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise SimulationError(f"{where}: {error}") from None
 
 
 def _incident(record: Any, where: str) -> Incident:

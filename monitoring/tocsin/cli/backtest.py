@@ -13,7 +13,7 @@ import click
 
 from ..errors import InputError, nearest
 from .here import planned_here
-from .options import PATH, examples, json_option, param_option
+from .options import PATH, examples, json_option, metric_option, param_option
 from .output import echo, print_json
 
 if TYPE_CHECKING:
@@ -47,13 +47,7 @@ FINDINGS = 1
 @click.option("--against", type=PATH, metavar="OTHER.yaml", help="Judge this template too and print the differences.")
 @click.option("--template", type=PATH, help="Judge this rendered template (default: the committed one of the system).")
 @click.option("--series", type=PATH, multiple=True, help="Judge by this file of metric series; may be repeated.")
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAMESPACE/NAME{DIM=VALUE}",
-    help="What a .csv file of lines timestamp,value holds; one for each such file, in their order.",
-)
+@metric_option
 @click.option("--labels", type=PATH, help="A file that says when there was an incident (with --series).")
 @click.option("--from", "start", metavar="TIME", help="First moment to judge (with --series).")
 @click.option("--to", "end", metavar="TIME", help="Last moment to judge (with --series).")

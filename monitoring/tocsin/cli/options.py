@@ -38,3 +38,12 @@ def param_option(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_parameters,
         help="Value of a template's parameter; may be given several times.",
     )(command)
+
+
+metric_option = click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAMESPACE/NAME{DIM=VALUE}",
+    help="What a .csv file of lines timestamp,value holds; one for each such file, in their order.",
+)

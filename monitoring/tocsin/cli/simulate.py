@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, examples, json_option, param_option
+from .options import PATH, examples, json_option, metric_option, param_option
 from .output import echo, print_json
 
 
@@ -21,13 +21,7 @@ from .output import echo, print_json
 )
 @click.option("--template", type=PATH, required=True, help="A rendered CloudFormation template with alarms.")
 @click.option("--series", type=PATH, multiple=True, required=True, help="A file of metric series; may be repeated.")
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAMESPACE/NAME{DIM=VALUE}",
-    help="What a .csv file of lines timestamp,value holds; one for each such file, in their order.",
-)
+@metric_option
 @click.argument("more_series", type=PATH, nargs=-1)
 @click.option("--from", "start", metavar="TIME", help="First moment to evaluate, such as 2026-01-01T00:00:00Z.")
 @click.option("--to", "end", metavar="TIME", help="Last moment to evaluate.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import InputError
-from .options import PATH, examples, json_option, param_option
+from .options import PATH, examples, json_option, metric_option, param_option
 from .output import echo, print_json
 
 
@@ -20,13 +20,7 @@ from .output import echo, print_json
 @click.argument("system", required=False)
 @click.option("--template", type=PATH, help="Tune the alarms of this template instead of a declared system's.")
 @click.option("--series", type=PATH, multiple=True, required=True, help="A file of metric series; may be repeated.")
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAMESPACE/NAME{DIM=VALUE}",
-    help="What a .csv file of lines timestamp,value holds; one for each such file, in their order.",
-)
+@metric_option
 @click.option("--labels", type=PATH, help="When there were incidents; without it the history is taken as healthy.")
 @click.option("--from", "start", metavar="TIME", help="First moment to look at, such as 2026-01-01T00:00:00Z.")
 @click.option("--to", "end", metavar="TIME", help="Last moment to look at.")

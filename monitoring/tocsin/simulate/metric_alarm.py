@@ -56,16 +56,18 @@ def evaluate(
     *,
     evaluation_range: int | None = None,
     reading: Reading = DEFAULT,
+    doubt_range: bool = True,
 ) -> Evaluation:
     """Evaluate ``alarm``, now in ``state``, at ``at``; whether it is due then is the caller's question (``is_due``).
 
     ``evaluation_range`` is the number of datapoints a sliding window reads, N + 2 if not given; a wall-clock window
-    reads exactly N.  Raises SimulationError.
+    reads exactly N.  Without ``doubt_range`` only that one is tried, and nothing is found to depend on it.
+    Raises SimulationError.
     """
     name = check_alarm_queries(alarm.queries)
     treat = effective_treatment(alarm, reading)
     length = range_length(alarm, evaluation_range, reading)
-    ranges = plausible_ranges(alarm, length)
+    ranges = plausible_ranges(alarm, length) if doubt_range else range(length, length + 1)
     pointwise = compile_queries(tuple(alarm.queries)).is_pointwise(name, reading)
     longest = _fetch(alarm, name, source, at, max(ranges), reading)
     # Where a datapoint depends on the others that were fetched, each length of the range is a calculation of its own.

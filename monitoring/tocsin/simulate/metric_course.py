@@ -80,11 +80,21 @@ class MetricCourse:
                 yield at
             at += pace
 
-    def _evaluate(self, alarm: Alarm, source: MetricSource, at: datetime, state: AlarmState) -> Evaluation:
+    def _evaluate(
+        self, alarm: Alarm, source: MetricSource, at: datetime, state: AlarmState, *, doubt_range: bool = True
+    ) -> Evaluation:
         late = delays_of(alarm, self.delays)
         if late:
             source = LateSource(source, {metric: horizon(alarm, at, delay) for metric, delay in late.items()})
-        return evaluate(alarm, source, at, state, evaluation_range=self.evaluation_range, reading=self.reading)
+        return evaluate(
+            alarm,
+            source,
+            at,
+            state,
+            evaluation_range=self.evaluation_range,
+            reading=self.reading,
+            doubt_range=doubt_range,
+        )
 
     def _one_by_one(
         self, alarm: Alarm, source: MetricSource, began: AlarmState, forced: Sequence[Forced]
@@ -188,7 +198,7 @@ class MetricCourse:
             if verdict is Verdict.RETAIN:
                 reason = INITIAL
             elif swept.values is None:
-                reason = self._evaluate(alarm, source, at, old).reason
+                reason = self._evaluate(alarm, source, at, old, doubt_range=False).reason
             else:
                 values = at_start.values if index == 0 and at_start.values is not None else swept.values
                 reason = explain(alarm, fast.points(values, row, alarm, first), verdict, treat)

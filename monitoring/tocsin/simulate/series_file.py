@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..alarm import Metric
 from ..errors import SimulationError
+from .json_file import read_objects
 from .statistics import StatisticSet, parse_statistic
-from .text_lines import limited_lines
 
 _FORMS = ("Values", "StatisticSets", "Samples")
 _KEYS = frozenset({"Namespace", "MetricName", "Dimensions", "Period", "Start", "Unit", "Statistic", *_FORMS})
@@ -50,51 +50,8 @@ class Series:
 
 def read_series(path: Path) -> Iterator[Series]:
     """Every series of a file, in order.  Raises SimulationError with file and position."""
-    try:
-        size = path.stat().st_size
-        with path.open(encoding="utf-8-sig") as file:
-            first = file.read(1)
-            while first and first.isspace():
-                first = file.read(1)
-            file.seek(0)
-            if not first:
-                raise SimulationError(f"{path}: holds no series")
-            if first != "[":
-                lines = limited_lines(file, path, _MAX_AT_ONCE, "give a long time as several series, one after another")
-                for number, line in enumerate(lines, 1):
-                    if line.strip():
-                        yield _series(_parse(line, f"{path}:{number}", number), f"{path}:{number}")
-                return
-            if size > _MAX_AT_ONCE:
-                raise SimulationError(
-                    f"{path}: a JSON array of {size // 1024**2} MiB is too large to read at once; "
-                    "write one object per line, without the brackets around them"
-                )
-            for index, record in enumerate(_parse(file.read(), str(path), None)):
-                yield _series(record, f"{path}: series {index + 1}")
-    except FileNotFoundError:
-        raise SimulationError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise SimulationError(f"{path}: is not UTF-8 text") from None
-    except OSError as error:
-        raise SimulationError(f"{path}: {error.strerror}") from None
-
-
-def _parse(text: str, where: str, line: int | None) -> Any:
-    def refuse(name: str) -> NoReturn:
-        raise SimulationError(f"{where}: {name} is no value of a metric; write null for missing data")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        place = f"{where}:{error.colno}" if line is not None else f"{where}:{error.lineno}:{error.colno}"
-        raise SimulationError(
-            f"{place}: not JSON: {error.msg}; a file holds one array or one object per line"
-        ) from None
-    except RecursionError:
-        raise SimulationError(f"{where}: nested too deeply for a series") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise SimulationError(f"{where}: {error}") from None
+    for record, where in read_objects(path, "series", most=_MAX_AT_ONCE, empty="holds no series"):
+        yield _series(record, where)
 
 
 def _series(record: Any, where: str) -> Series:
