@@ -12,8 +12,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 from deploy.__main__ import ENVIRONMENTS_VARIABLE
 from deploy.run.oncall import oncall
@@ -36,7 +36,7 @@ and tickets tell arrives at {alerts}, and `exit` ends it with all that is in it.
 
 def main(command: Sequence[str]) -> int:
     """Run the command, by default the user's shell; its exit code, but 0 for a shell."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # everything is taken down in order
+    signal.signal(signal.SIGTERM, _leave)  # everything is taken down in order
     try:
         return run(command)
     except TocsinError as error:
@@ -61,11 +61,12 @@ def run(command: Sequence[str]) -> int:
             sys.stdout.write(WELCOME.format(name=NAME, file=file, alerts=pager.url("alerts")) + "\n")
             sys.stdout.flush()
         shell = shlex.split(os.environ.get("SHELL", "")) or ["/bin/sh"]
-        try:
-            child = subprocess.Popen([*command] or shell, env=variables)
-        except OSError as error:
-            raise TocsinError(f"{' '.join(command or shell)} cannot be run: {error.strerror}") from None
-        up.callback(_end, child)
+        with _told_later():
+            try:
+                child = subprocess.Popen([*command] or shell, env=variables)
+            except OSError as error:
+                raise TocsinError(f"{' '.join(command or shell)} cannot be run: {error.strerror}") from None
+            up.callback(_end, child)
         while True:
             try:
                 code = child.wait()
@@ -89,6 +90,23 @@ def written(environment: Environment) -> str:
         + "".join(f"{name} = {json.dumps(str(value))}\n" for name, value in sorted(values.items()))
         for table, values in tables.items()
     )
+
+
+def _leave(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+@contextmanager
+def _told_later() -> Iterator[None]:
+    """A SIGTERM in this block takes effect at its end: a child that is just being started would be left behind."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if told:
+        _leave(told[0], None)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
