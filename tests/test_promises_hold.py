@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.alarm import AlarmState, Metric
+from tocsin.simulate.reading import Reading
 from tocsin.simulate.series import Store
 from tocsin.simulate.statistics import StatisticSet
 from tocsin.simulate.template import read_template
@@ -53,10 +54,12 @@ def requests(traffic: Traffic, length: timedelta) -> Store:
     return store
 
 
-def run(store: Store, length: timedelta) -> Timeline:
+def run(store: Store, length: timedelta, evaluated: int = 0) -> Timeline:
+    """``evaluated``: in which minute of the hour alarms over more than a day are, which AWS does not document."""
     template = read_template(ROOT / "alarms" / "notification.yaml", NAMES)
     states = {one.name: AlarmState.OK for one in (*template.alarms, *template.composites)}
-    return simulate(template, store, START, START + length, initial=states)
+    reading = Reading(hourly_minute=evaluated)
+    return simulate(template, store, START, START + length, initial=states, reading=reading)
 
 
 def alarmed(timeline: Timeline, name: str) -> list[datetime]:
@@ -208,16 +211,20 @@ def days(*completed: Clock, metric: Metric = COMPLETED) -> Store:
     return store
 
 
-def daily_pages(store: Store, length: int) -> list[tuple[int, str]]:
+def daily_pages(store: Store, length: int, evaluated: int = 0) -> list[tuple[int, str]]:
     """(day, time of day) of each daily-run page; the first day has nothing to look back on."""
-    found = alarmed(run(store, length * DAY), "daily-run-page")
+    found = alarmed(run(store, length * DAY, evaluated), "daily-run-page")
     return [((at - START) // DAY, f"{at:%H:%M}") for at in found if at >= START + DAY]
 
 
-def test_days_in_time_page_nobody() -> None:
+in_whatever_minute = pytest.mark.parametrize("evaluated", [0, 3, 59])
+
+
+@in_whatever_minute
+def test_days_in_time_page_nobody(evaluated: int) -> None:
     """From one minute after the start to one minute before the deadline, in any order."""
     times = ["04:31", "06:29", "04:31", "05:55", "05:00", "06:29", "06:29", "04:59", "06:00"]
-    assert daily_pages(days(*map(clock, times)), len(times)) == []
+    assert daily_pages(days(*map(clock, times)), len(times), evaluated) == []
 
 
 def test_days_without_anything_due_page_nobody() -> None:
@@ -225,48 +232,55 @@ def test_days_without_anything_due_page_nobody() -> None:
     assert daily_pages(days(*[clock("04:30")] * 5, metric=NOTHING_DUE), 5) == []
 
 
+@in_whatever_minute
 @pytest.mark.parametrize(
     ("before", "paged"),
     [
-        ("04:31", "07:00"),
-        ("04:59", "07:00"),
-        ("05:00", "08:00"),
-        ("05:55", "08:00"),
-        ("06:29", "09:00"),
+        ("04:31", "07"),
+        ("04:59", "07"),
+        ("05:00", "08"),
+        ("05:55", "08"),
+        ("06:29", "09"),
     ],
 )
-def test_a_missed_or_failed_day_pages_within_the_hours_after_the_deadline(before: str, paged: str) -> None:
+def test_a_missed_or_failed_day_pages_in_the_hours_after_the_deadline(before: str, paged: str, evaluated: int) -> None:
     """No RunCompleted comes of a run that is not started, nor of one that fails: 26 hours after the hour of the last
-    one, evaluated at full hours.  The page closes with the next day's run."""
+    one, evaluated on data up to the full hour.  The page closes in the hour after that of the next day's run."""
     store = days(SOON, clock(before), None, SOON, SOON)
-    assert daily_pages(store, 5) == [(2, paged)]
-    changes = run(store, 5 * DAY).changes["prod-notification-daily-run-page"]
-    assert (changes[-1].state, changes[-1].at) == (AlarmState.OK, START + 3 * DAY + 5 * HOUR)
+    assert daily_pages(store, 5, evaluated) == [(2, f"{paged}:{evaluated:02}")]
+    changes = run(store, 5 * DAY, evaluated).changes["prod-notification-daily-run-page"]
+    closed = START + 3 * DAY + 5 * HOUR + evaluated * MINUTE
+    assert (changes[-1].state, changes[-1].at) == (AlarmState.OK, closed)
+    assert closed - (START + 3 * DAY + SOON) < 2 * HOUR
 
 
-def test_a_day_mended_by_hand_in_the_evening_lets_a_missed_next_day_page_late_in_its_own() -> None:
-    """It has paged at 07:00 itself; the 26 hours then begin at 20:00."""
-    found = daily_pages(days(SOON, clock("20:00"), None, SOON), 4)
-    assert found == [(1, "07:00"), (2, "23:00")]
+@in_whatever_minute
+def test_a_day_mended_by_hand_in_the_evening_lets_a_missed_next_day_page_late_in_its_own(evaluated: int) -> None:
+    """It has paged in the hour from 07:00 itself; the 26 hours then begin at 20:00."""
+    found = daily_pages(days(SOON, clock("20:00"), None, SOON), 4, evaluated)
+    assert found == [(1, f"07:{evaluated:02}"), (2, f"23:{evaluated:02}")]
 
 
-def test_a_new_environment_pages_until_a_run_has_ended() -> None:
+@in_whatever_minute
+def test_a_new_environment_pages_until_a_run_has_ended(evaluated: int) -> None:
     """There is no day before to look back on: the first run is started by hand, or the page is expected."""
     template = read_template(ROOT / "alarms" / "notification.yaml", NAMES)
     store, length = Store(), DAY
     store.add(COMPLETED, START + clock("10:20"), 1)
-    changes = simulate(template, store, START, START + length).changes["prod-notification-daily-run-page"]
+    timeline = simulate(template, store, START, START + length, reading=Reading(hourly_minute=evaluated))
+    changes = timeline.changes["prod-notification-daily-run-page"]
     assert [(change.state, change.at - START) for change in changes] == [
         (AlarmState.ALARM, timedelta()),
-        (AlarmState.OK, clock("11:00")),
+        (AlarmState.OK, clock("11:00") + evaluated * MINUTE),
     ]
 
 
+@in_whatever_minute
 @pytest.mark.parametrize(("completed", "told"), [("05:55", False), ("06:29", False), ("06:59", False), ("07:10", True)])
-def test_a_late_day_pages_at_seven(completed: str, told: bool) -> None:
+def test_a_late_day_pages_in_the_hour_from_seven(completed: str, told: bool, evaluated: int) -> None:
     """Half an hour late is forgiven by the full hour: readable-in-time counts those records."""
-    found = daily_pages(days(SOON, SOON, clock(completed), SOON), 4)
-    assert found == ([(2, "07:00")] if told else [])
+    found = daily_pages(days(SOON, SOON, clock(completed), SOON), 4, evaluated)
+    assert found == ([(2, f"07:{evaluated:02}")] if told else [])
 
 
 def written(until: str, each_minute: int = 1000) -> Store:

@@ -53,9 +53,9 @@ system = System(
                 share_of="days whose notifications are all readable by 06:30",
             ),
             because="The day's notifications are to be readable by 06:30 UTC, and the run starts at 04:30; without it nobody "
-            "is notified of anything. A missed or failed day pages 26 to 27 hours after the day before was done, at the full "
-            "hour: at 07:00 if that was before 05:00, at 08:00 if before 06:00, at 09:00 if before 07:00, and at 23:00 if it "
-            "was mended by hand at 20:00. One dead letter keeps a day from being done, so it pages too. A day that is mended "
+            "is notified of anything. A missed or failed day pages 26 to 28 hours after the day before was done; in which "
+            "minute of the hour, AWS does not say: in the hour from 07:00 if that was before 05:00, from 08:00 if before "
+            "06:00, from 09:00 if before 07:00, and from 23:00 if it was mended by hand at 20:00. One dead letter keeps a day from being done, so it pages too. A day that is mended "
             "on a later one does not count.",
         ),
         freshness(

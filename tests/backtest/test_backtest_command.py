@@ -88,7 +88,7 @@ def test_more_events_are_seen_sooner_where_it_takes_many(shop: Path) -> None:
     few, many = (
         report("--scenario", "full-outage", "--slo", "reads", "--events", number) for number in ("0.2", "1000")
     )
-    first, second = (found["outcomes"][0]["detected_after"] for _, found in (few, many))
+    first, second = (found["outcomes"][0]["in_alarm_after"] for _, found in (few, many))
     assert first > second
 
 
@@ -96,11 +96,11 @@ def test_a_threshold_raised_by_hand_is_a_finding(shop: Path) -> None:
     """The alarms that are judged are those of the rendered template, not those of the declaration."""
     name = changed(shop, "Threshold: 0.01344", "Threshold: 0.9")
     changed(shop, "Threshold: 0.01344", "Threshold: 0.9", "alarms/shop.yaml")
-    for template in ((), ("--template", name)):
+    for template in (("--template", name), ("--template", "alarms/shop.yaml")):
         code, found = report("--scenario", "burn-100", "--slo", "reads", *template)
         page = found["outcomes"][0]
         assert (code, page["severity"], page["verdict"]) == (1, "page", "late")
-        assert found["findings"] == ["reads, burn-100: the page fired after 20 min; in theory after 8 min 4 s"]
+        assert found["findings"] == ["reads, burn-100: the page told somebody after 20 min; in theory after 8 min 4 s"]
 
 
 def test_a_gate_taken_out_by_hand_is_a_finding(shop: Path) -> None:
@@ -115,6 +115,41 @@ def test_a_gate_taken_out_by_hand_is_a_finding(shop: Path) -> None:
     ]
 
 
+def test_a_page_that_tells_nobody_is_a_finding(shop: Path) -> None:
+    text = (shop / "alarms" / "shop.yaml").read_text()
+    begin, head, rest = text.partition("\n  ReadsPage:\n")
+    (shop / "other.yaml").write_text(
+        begin + head + rest.replace("    Properties:\n", "    Properties:\n      ActionsEnabled: false\n", 1)
+    )
+    code, found = report("--scenario", "full-outage", "--slo", "reads", "--template", "other.yaml")
+    page = found["outcomes"][0]
+    assert (code, page["verdict"], page["in_alarm_after"], page["told_after"]) == (1, "told nobody", 60, None)
+    assert found["findings"][0] == (
+        "reads, full-outage: the page was in ALARM after 1 min and told nobody: look at its actions and its suppressor"
+    )
+
+
+def test_alarms_that_cannot_be_evaluated_are_said(shop: Path) -> None:
+    text = (shop / "alarms" / "shop.yaml").read_text()
+    odd = (
+        "  Odd:\n    Type: AWS::CloudWatch::Alarm\n    Properties: {AlarmName: odd, EvaluationPeriods: 0}\n"
+        "  Lost:\n    Type: AWS::CloudWatch::CompositeAlarm\n    Properties: {AlarmName: lost, AlarmRule: ALARM(gone)}\n"
+    )
+    (shop / "other.yaml").write_text(text.replace("\nResources:\n", f"\nResources:\n{odd}"))
+    code, found = report(*QUICK, "--template", "other.yaml")
+    assert code == 0
+    assert set(found["refused"]) == {"odd", "lost"}
+    lines = tocsin("backtest", "shop", *QUICK, "--template", "other.yaml").stdout.splitlines()
+    assert [line.split(":")[1] for line in lines if line.startswith("not evaluated: ")] == [" odd", " lost"]
+
+
+def test_a_page_of_what_cannot_be_evaluated_is_refused(shop: Path) -> None:
+    name = changed(shop, 'AlarmRule: !Sub (ALARM("${ReadsBurn1hLong}")', 'AlarmRule: !Sub (ALARM("gone")')
+    result = tocsin("backtest", "shop", *QUICK, "--template", name)
+    assert result.exit_code == 2
+    assert "prod-shop-reads-page of SLO reads cannot be evaluated" in only_line(result.stderr)
+
+
 def test_only_the_alarms_of_the_promise_are_looked_at(shop: Path) -> None:
     """Another SLO's alarms may be missing; its own may not."""
     text = (shop / "alarms" / "shop.yaml").read_text()
@@ -122,9 +157,7 @@ def test_only_the_alarms_of_the_promise_are_looked_at(shop: Path) -> None:
     assert report(*QUICK, "--template", "other.yaml")[0] == 0
     result = tocsin("backtest", "shop", "--template", "other.yaml")
     assert result.exit_code == 2
-    assert only_line(result.stderr) == (
-        "other.yaml: has no alarm 'prod-shop-nightly-page', by which SLO nightly tells; `tocsin build` writes it"
-    )
+    assert only_line(result.stderr) == ("other.yaml: has no alarm 'prod-shop-nightly-page', by which SLO nightly tells")
 
 
 def test_names_of_resources_may_be_given(shop: Path) -> None:
@@ -137,8 +170,8 @@ def test_names_of_resources_may_be_given(shop: Path) -> None:
         (("sho",), "no system 'sho'; did you mean 'shop'?"),
         (("shop", "--scenario", "full-outtage"), "no scenario 'full-outtage'; did you mean 'full-outage'?"),
         (("shop", "--slo", "red"), "--slo red: shop has no such SLO; did you mean 'reads'?"),
-        (("shop", "--template", "no.yaml"), "no.yaml: no such file; `tocsin build` writes the alarms of a system"),
-        (("shop", "--against", "no.yaml"), "no.yaml: no such file; `tocsin build` writes the alarms of a system"),
+        (("shop", "--template", "no.yaml"), "no.yaml: no such file"),
+        (("shop", "--against", "no.yaml"), "no.yaml: no such file"),
         (("shop", "--labels", "l.json"), "--labels goes with --series, the recorded history that it is about"),
         (("shop", "--from", "2026-01-01"), "--from goes with --series, the recorded history that it is about"),
         (
@@ -203,7 +236,7 @@ class TestAgainst:
         code, found = report(*QUICK, "--against", name)
         assert code == 0, "the findings of the other template are not ours"
         assert {one["what"] for one in found["changes"]} == {"reads, full-outage, page"}
-        (delay,) = (one for one in found["changes"] if one["figure"] == "detected_after")
+        (delay,) = (one for one in found["changes"] if one["figure"] == "in_alarm_after")
         assert (delay["here"] < delay["there"], delay["better"]) == (True, True)
 
 
@@ -240,6 +273,16 @@ class TestRecorded:
         difference = report(*files, "--against", "deaf.yaml")
         assert difference[0] == 0
         assert {"outage", "prod-shop-reads-page"} <= {one["what"] for one in difference[1]["changes"]}
+
+    def test_an_incident_that_only_alarms_without_data_could_see_is_a_finding(
+        self, shop: Path, files: tuple[str, ...]
+    ) -> None:
+        labels = json.loads((shop / "labels.json").read_text())
+        labels[0]["Alarms"] = ["*-orders-fresh-page"]
+        (shop / "labels.json").write_text(json.dumps(labels))
+        code, found = report(*files)
+        assert (code, found["missed"], found["unseeable"]) == (1, [], ["outage"])
+        assert found["findings"][0] == "nobody could have been told of outage: the alarms for it have no data"
 
     def test_any_template_without_a_system(self, files: tuple[str, ...]) -> None:
         result = tocsin("backtest", "--template", "alarms/shop.yaml", *files)

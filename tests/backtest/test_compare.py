@@ -39,7 +39,9 @@ def outcome(scenario: str, **figures: Any) -> dict[str, Any]:
         "severity": "page",
         "expected": "fires",
         "fired": True,
-        "detected_after": 120.0,
+        "in_alarm_after": 120.0,
+        "told_after": 120.0,
+        "held_back": False,
         "reset_after": 300.0,
         "budget_gone": 0.001,
         "notifications": 1,
@@ -48,13 +50,13 @@ def outcome(scenario: str, **figures: Any) -> dict[str, Any]:
     return {**usual, **figures}
 
 
-def scores(low: float, name: str = "load") -> Scores:
+def scores(low: float, name: str = "load", metric: Metric = METRIC) -> Scores:
     values = [1.0] * 600
     values[100:110] = [9.0] * 10
     values[300:320] = [20.0] * 20
     store = Store()
     store.add_series(Series(METRIC, NOON, 60, values=values))
-    stat = single(MetricStat(METRIC, "Maximum", 60))
+    stat = single(MetricStat(metric, "Maximum", 60))
     alarm = Alarm(name, stat, Comparison.GREATER, low, 1, 1, TreatMissingData.NOT_BREACHING, actions=TELLS)
     incident = Incident("overload", NOON + timedelta(minutes=298), NOON + timedelta(minutes=330))
     return backtest_labelled(AlarmTemplate((alarm,)), store, [incident], NOON, NOON + timedelta(minutes=600))
@@ -88,6 +90,20 @@ def test_an_incident_that_is_told_no_more_is_worse() -> None:
     assert [one.better for one in found.changes if one.figure == "precision"] == [None, None]
 
 
+def test_an_incident_that_only_alarms_without_data_could_see_is_worse() -> None:
+    """Such an incident is not missed, but neither is anybody told of it."""
+    found = compare_scores(scores(5, metric=Metric("Test", "Laod")), scores(5))
+    told = next(one for one in found.changes if one.what == "overload")
+    assert (told.figure, told.here, told.there, told.better) == ("told", "no data", True, False)
+    assert any(line.split() == ["overload", "told", "no", "data", "yes", "worse"] for line in found.lines())
+    other = compare_scores(scores(5), scores(5, metric=Metric("Test", "Laod")))
+    assert [one.better for one in other.changes if one.what == "overload"] == [True]
+    missed = compare_scores(scores(5, metric=Metric("Test", "Laod")), scores(50))
+    assert [(one.here, one.there, one.better) for one in missed.changes if one.what == "overload"] == [
+        ("no data", False, False)
+    ]
+
+
 def test_what_is_better_here_is_worse_the_other_way_round() -> None:
     one, other = compare_scores(scores(10), scores(5)), compare_scores(scores(5), scores(10))
     opposite = {True: False, False: True, None: None}
@@ -103,15 +119,36 @@ def test_alarms_of_one_side_are_named() -> None:
 @pytest.mark.parametrize(
     ("here", "there", "better"),
     [
-        ({"detected_after": 60.0}, {}, {"detected_after": True}),
+        ({"in_alarm_after": 60.0}, {}, {"in_alarm_after": True}),
+        ({"told_after": 60.0}, {}, {"told_after": True}),
         ({}, {"reset_after": 100.0}, {"reset_after": False}),
         ({"budget_gone": 0.1}, {}, {"budget_gone": False}),
         ({"notifications": 3}, {}, {"notifications": False}),
+        ({"notifications": 1}, {"notifications": 11}, {"notifications": True}),
+        ({"notifications": 0}, {}, {"notifications": False}),
+        ({"notifications": 0}, {"notifications": 11}, {"notifications": False}),
+        ({"notifications": 0, "held_back": True}, {}, {"notifications": None}),
+        (
+            {"notifications": 1, "expected": "silent"},
+            {"notifications": 2, "expected": "silent"},
+            {"notifications": True},
+        ),
+        (
+            {"notifications": 0, "expected": "silent"},
+            {"notifications": 2, "expected": "silent"},
+            {"notifications": True},
+        ),
+        (
+            {"notifications": 0, "expected": "either"},
+            {"notifications": 2, "expected": "either"},
+            {"notifications": None},
+        ),
         ({"verdict": "missed", "fired": False, "notifications": 0}, {}, {"verdict": False, "fired": None}),
         ({}, {"verdict": "late"}, {"verdict": True}),
         ({"verdict": "missed"}, {"verdict": "late"}, {"verdict": None}),
-        ({"expected": "silent"}, {"expected": "silent", "detected_after": 5.0}, {"detected_after": None}),
-        ({"detected_after": None}, {}, {"detected_after": None}),
+        ({"expected": "silent"}, {"expected": "silent", "in_alarm_after": 5.0}, {"in_alarm_after": None}),
+        ({"in_alarm_after": None}, {}, {"in_alarm_after": None}),
+        ({"told_after": None, "held_back": True}, {}, {"told_after": None}),
     ],
 )
 def test_scenarios(here: dict[str, Any], there: dict[str, Any], better: dict[str, bool | None]) -> None:

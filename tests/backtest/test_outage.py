@@ -48,8 +48,8 @@ def said(slo: Slo) -> str:
         ),
         (
             KINDS["daily"](),
-            "a run that is missed pages between 2 h 1 min and 3 h after it was due, "
-            "and that is over within 1 h of the next success",
+            "a run that is missed pages between 2 h 1 min and 3 h 59 min after it was due, "
+            "and that is over within 2 h of the next success",
         ),
         (
             KINDS["hourly"](),

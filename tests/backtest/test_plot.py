@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -289,3 +290,60 @@ def test_states_need_no_colour(run: Callable[[str, str], Run], tmp_path: Path) -
 
     assert lightness(_STATE[AlarmState.OK]["facecolor"]) - lightness(_STATE[AlarmState.ALARM]["facecolor"]) > 0.4
     assert _STATE[AlarmState.INSUFFICIENT_DATA]["hatch"]
+
+
+def test_a_line_breaks_where_nothing_was_measured_however_long_the_history_is() -> None:
+    """Three weeks of minutes, which are thinned, with a pause of a week; and a pause of two minutes, which is none."""
+    metric, store = Metric("Shop", "Faults"), Store()
+    values: list[float | None] = [1.0] * (21 * 1440)
+    values[7 * 1440 : 14 * 1440] = [None] * (7 * 1440)
+    values[100:102] = [None, None]
+    store.add_series(Series(metric, START, 60, values=values))
+    timeline = simulate(AlarmTemplate(()), store, START, START + timedelta(days=21))
+    curve = measured(store, metric, None, timeline, Clock(START, dated=True))
+    (hole,) = (index for index, value in enumerate(curve.high) if math.isnan(value))
+    assert curve.hours[hole] <= 7 * 24 + 1
+    assert curve.hours[hole + 1] >= 14 * 24
+    assert len(curve.hours) <= 2400 + 2
+
+
+@pytest.mark.parametrize(("missing", "breaks"), [(1, 0), (2, 1), (5, 1)])
+def test_a_line_breaks_beyond_twice_the_usual_distance(missing: int, breaks: int) -> None:
+    metric, store = Metric("Shop", "Faults"), Store()
+    store.add_series(Series(metric, START, 3600, values=[1.0] * 30 + [None] * missing + [2.0] * 30))
+    span = store.span()
+    assert span is not None
+    curve = measured(store, metric, None, simulate(AlarmTemplate(()), store, *span), Clock(START, dated=True))
+    assert sum(math.isnan(value) for value in curve.high) == breaks
+
+
+def test_a_spike_of_a_minute_survives_where_its_alarm_reads_minutes() -> None:
+    metric, store = Metric("Shop", "Faults"), Store()
+    values = [0.0] * (100 * 1440)
+    values[50_001] = 7.0
+    store.add_series(Series(metric, START, 60, values=values))
+    alarm = Alarm("faults", (MetricQuery("m1", MetricStat(metric, "Maximum", 60)),), Comparison.GREATER, 9, 1, 1)
+    timeline = simulate(AlarmTemplate(()), store, START, START + timedelta(days=100))
+    assert measured(store, metric, alarm, timeline, Clock(START, dated=True)).high.max() == 7
+
+
+def test_incidents_have_an_edge_and_lines_of_being_told_are_thinner_than_it() -> None:
+    from tocsin.backtest.plot import _SHADE, _TOLD
+
+    assert _SHADE["linewidth"] > _TOLD["linewidth"] > 0
+
+
+def test_a_home_that_cannot_be_written_is_no_news(tmp_path: Path) -> None:
+    program = f"""
+from pathlib import Path
+from tocsin.backtest.plot import plot_timeline
+from tocsin.simulate.series import Store
+from tocsin.simulate.template import AlarmTemplate
+from tocsin.simulate.timeline import simulate
+from datetime import UTC, datetime
+at = datetime(2026, 3, 2, tzinfo=UTC)
+plot_timeline(simulate(AlarmTemplate(()), Store(), at, at), Store(), [], Path({str(tmp_path / "x.png")!r}))
+"""
+    environment = {"HOME": "/dev/null", "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.backtest.promised import KINDS, changed, outcomes, promise, ratio, rewritten
 
-from tocsin.backtest.judge import Verdict, firings, play, run_scenario
+from tocsin.alarm import Alarm, CompositeAlarm
+from tocsin.backtest.judge import Remark, Verdict, firings, play, run_scenario
+from tocsin.backtest.promises import Promise
 from tocsin.backtest.report import run_library
 from tocsin.backtest.scenarios import SCENARIOS, chosen
 from tocsin.backtest.theory import Expected
@@ -59,10 +62,10 @@ def test_the_theory_of_99_9_percent_and_the_simulation_beside_it(
             continue
         theory = timedelta(seconds=seconds)
         assert one.theory is not None
-        assert one.detected_after is not None
+        assert one.in_alarm_after is not None
         assert abs(one.theory - theory) < timedelta(seconds=1)
         late = HOUR if theory > timedelta(days=1) else timedelta(0)
-        assert theory * 0.9 <= one.detected_after <= theory * 1.1 + 2 * MINUTE + late
+        assert theory * 0.9 <= one.in_alarm_after <= theory * 1.1 + 2 * MINUTE + late
 
 
 def test_the_budget_and_the_reset_of_a_full_outage() -> None:
@@ -80,6 +83,133 @@ def test_the_ticket_waits_while_the_page_is_out() -> None:
     told = {one.alarm: one.at for one in run.timeline.notifications if one.state == "ALARM"}
     assert firings(run.timeline, ticket)[0].at < told[ticket]
     assert told[ticket] >= run.timeline.changes[page][-1].at
+
+
+def test_what_is_held_back_is_shown_when_it_tells() -> None:
+    found = outcomes(promise(ratio()), "full-outage")
+    page, ticket = found[PAGE], found[TICKET]
+    assert page.told_after == page.in_alarm_after == MINUTE
+    assert (page.held_back, ticket.held_back) == (False, True)
+    assert ticket.in_alarm_after is not None
+    assert ticket.in_alarm_after < 6 * MINUTE
+    assert ticket.told_after is not None
+    assert ticket.told_after >= HOUR + 30 * MINUTE, "the page is over first"
+    assert ticket.budget_gone == pytest.approx(60 * 100 / 4032, rel=0.05), "all of the outage"
+    alone = outcomes(promise(ratio()), "burn-2")[TICKET]
+    assert alone.in_alarm_after is not None
+    assert (alone.told_after, alone.held_back) == (alone.in_alarm_after + MINUTE, False), "it waits for a page"
+
+
+def with_composite(one: Promise, severity: Severity, **properties: object) -> Promise:
+    """The promise with other properties of the alarm that tells with that severity."""
+    composites = tuple(
+        replace(composite, **properties) if composite.name == one.alarms[severity] else composite  # type: ignore[arg-type]
+        for composite in one.template.composites
+    )
+    return replace(one, template=replace(one.template, composites=composites))
+
+
+def short_of_an_hour(one: Promise) -> str:
+    return next(alarm.name for alarm in one.template.alarms if alarm.name.endswith("1h-short"))
+
+
+def told(one: Promise, severity: Severity, *, enabled: bool, to: tuple[str, ...]) -> Promise:
+    alarm: Alarm | CompositeAlarm = next(
+        composite for composite in one.template.composites if composite.name == one.alarms[severity]
+    )
+    return with_composite(one, severity, actions=replace(alarm.actions, enabled=enabled, alarm=to))
+
+
+@pytest.mark.parametrize(
+    ("broken", "scenario", "severity"),
+    [
+        (lambda one: told(one, PAGE, enabled=False, to=("topic",)), "full-outage", PAGE),
+        (lambda one: told(one, PAGE, enabled=True, to=()), "full-outage", PAGE),
+        (lambda one: told(one, TICKET, enabled=False, to=("topic",)), "burn-2", TICKET),
+        # The page tells of an outage, but that is no merit of a ticket that cannot tell.
+        (lambda one: told(one, TICKET, enabled=False, to=("topic",)), "full-outage", TICKET),
+        (
+            lambda one: with_composite(
+                one, PAGE, suppressor=short_of_an_hour(one), suppressor_wait=60, suppressor_extension=60
+            ),
+            "spike-10-minutes",
+            PAGE,
+        ),
+    ],
+)
+def test_an_alarm_that_tells_nobody_is_a_finding(
+    broken: Callable[[Promise], Promise], scenario: str, severity: Severity
+) -> None:
+    one = promise(ratio())
+    assert outcomes(one, scenario)[severity].verdict is Verdict.AS_EXPECTED
+    found = outcomes(broken(one), scenario)[severity]
+    assert (found.fired, found.told_after, found.budget_gone) == (True, None, None)
+    assert found.verdict is Verdict.TOLD_NOBODY
+    report = run_library([broken(one)], chosen([scenario]), "shop.yaml", seed=1, years=False)
+    assert any("and told nobody: look at its actions" in finding for finding in report.findings)
+
+
+def test_a_ticket_that_waits_though_no_page_told_is_late() -> None:
+    patient = with_composite(promise(ratio()), TICKET, suppressor_wait=86400)
+    assert outcomes(patient, "full-outage")[TICKET].verdict is Verdict.AS_EXPECTED, "the page told"
+    assert outcomes(patient, "burn-2")[TICKET].verdict is Verdict.LATE
+    deaf = told(promise(ratio()), PAGE, enabled=False, to=("topic",))
+    found = outcomes(deaf, "full-outage")[TICKET]
+    assert (found.verdict, found.held_back) == (Verdict.LATE, False)
+
+
+def test_to_tell_of_one_incident_again_and_again_is_a_finding() -> None:
+    flapping = changed(
+        promise(ratio()), lambda alarm: replace(alarm, threshold=0.1) if alarm.name.endswith("-short") else alarm
+    )
+    report = run_library([flapping], chosen(["burn-100"]), "shop.yaml", seed=1, years=False)
+    page = report.outcomes[0]
+    assert page.notifications > 2
+    assert (page.verdict, page.remark) == (Verdict.FLAPS, Remark.NONE)
+    assert report.findings[0].endswith(f"burn-100: the page told {page.notifications} times of one incident")
+
+
+@pytest.mark.parametrize(
+    ("kind", "objective", "scenario", "severity", "remark"),
+    [
+        ("counted", "99.9%", "burn-14.4", PAGE, Remark.AT_THRESHOLD),
+        ("counted", "99.9%", "burn-1", TICKET, Remark.AT_THRESHOLD),
+        ("counted", "95%", "outage-when-quiet", PAGE, Remark.QUIET),
+    ],
+)
+def test_flapping_that_no_alarm_could_help_is_only_said(
+    kind: str, objective: str, scenario: str, severity: Severity, remark: Remark
+) -> None:
+    report = run_library([promise(ratio(objective))], chosen([scenario]), "shop.yaml", seed=1, years=False)
+    found = next(one for one in report.outcomes if one.severity is severity)
+    assert found.notifications > 2
+    assert (found.verdict, found.remark) == (Verdict.AS_EXPECTED, remark)
+    assert report.findings == ()
+    assert any(line.endswith(f"as expected, {remark}") for line in report.lines())
+    assert any("its short window is empty" in note for note in report.notes) is (remark is Remark.QUIET)
+
+
+@pytest.mark.parametrize("scenario", ["burn-100", "spike-10-minutes"])
+def test_few_events_are_late_by_luck_and_no_finding(scenario: str) -> None:
+    """At three events a minute the second bad event may come minutes after it was due; a deaf alarm is still found out."""
+    one = promise(ratio())
+    found = [outcomes(one, scenario, seed, usual=3)[PAGE] for seed in range(1, 13)]
+    assert {outcome.verdict for outcome in found} == {Verdict.AS_EXPECTED}
+    lags = [(outcome.in_alarm_after, outcome.theory) for outcome in found if outcome.fired]
+    assert any(after > theory * 1.1 + 2 * MINUTE for after, theory in lags if after and theory)
+    deaf = changed(one, lambda alarm: replace(alarm, threshold=0.5))
+    assert {outcomes(deaf, "burn-100", seed, usual=3)[PAGE].verdict for seed in range(1, 4)} == {Verdict.MISSED}
+
+
+def test_two_bad_events_by_luck_in_a_window_that_should_hold_one_are_no_finding() -> None:
+    """At a burn rate of 6 and a request every two minutes one in five and a half hours is bad; the gate is two in six."""
+    found = outcomes(promise(ratio()), "burn-6", usual=0.5)[PAGE]
+    assert (found.fired, found.expected, found.verdict) == (True, Expected.EITHER, Verdict.AS_EXPECTED)
+
+
+def test_to_cross_the_threshold_more_than_once_on_the_way_out_is_no_flapping() -> None:
+    found = outcomes(promise(ratio("99%", fewest=5)), "burn-2", 16, usual=3)[TICKET]
+    assert (found.notifications, found.verdict, found.remark) == (3, Verdict.AS_EXPECTED, Remark.NONE)
 
 
 def test_ten_requests_an_hour_without_the_gate_page() -> None:
@@ -169,8 +299,8 @@ def test_a_daily_job(scenario: str, fired: tuple[timedelta, timedelta] | None, r
     assert found.fired is (fired is not None)
     assert found.budget_gone is None
     if fired is not None:
-        assert found.detected_after is not None
-        assert fired[0] <= found.detected_after <= fired[1]
+        assert found.in_alarm_after is not None
+        assert fired[0] <= found.in_alarm_after <= fired[1]
     assert (found.reset_after is None) is (reset is None)
     assert found.reset_after is None or reset is None or found.reset_after <= reset
 

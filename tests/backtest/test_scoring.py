@@ -270,6 +270,11 @@ def test_incidents_that_name_unknown_or_silent_alarms_are_said() -> None:
     assert found.missed == ("10-20('nobody-*',)",)
     assert found.unclaimed == found.missed
     assert found.unseeable == ("30-40('silent',)",)
+    assert found.findings[:2] == (
+        "nobody was told of 10-20('nobody-*',): no alarm of this template has a name that it asks for",
+        "nobody could have been told of 30-40('silent',): the alarms for it have no data",
+    )
+    assert set(found.findings) < set(found.lines())
 
 
 def test_time_without_any_data_does_not_count() -> None:

@@ -7,12 +7,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.backtest.promised import ratio
+from tests.backtest.promised import KINDS, promise, ratio
 
+from tocsin.alarm import AlarmState
 from tocsin.backtest.theory import Expected, expect_burn, expect_run
-from tocsin.backtest.traffic import Course
+from tocsin.backtest.traffic import Course, Traffic, moment, record
 from tocsin.burn_rate import HeartbeatWindow, tiers, time_to_fire
 from tocsin.model import Severity
+from tocsin.simulate.reading import Reading
+from tocsin.simulate.timeline import simulate
 
 HISTORY, DAY = 3 * 1440, 1440
 MINUTE = timedelta(minutes=1)
@@ -58,12 +61,12 @@ def test_at_the_threshold_chance_decides() -> None:
     assert expect_burn(slo, own, constant(0.001, 4 * DAY), HISTORY, HISTORY).expected is Expected.EITHER
 
 
-def test_a_window_of_days_may_take_an_hour_longer() -> None:
+def test_a_window_of_days_may_take_almost_two_hours_longer() -> None:
     slo = ratio()
     own = [tier for tier in tiers(slo)[0] if tier.severity is Severity.TICKET]
     found = expect_burn(slo, own, constant(0.002, 3 * DAY), HISTORY, HISTORY)
     assert found.after == timedelta(hours=36)
-    assert found.at_latest == timedelta(hours=37)
+    assert found.at_latest == timedelta(hours=37, minutes=59), "to the next full hour, and to the last minute of it"
 
 
 @pytest.mark.parametrize(
@@ -71,8 +74,10 @@ def test_a_window_of_days_may_take_an_hour_longer() -> None:
     [
         ([300, 1740, 3180, 4620], Expected.SILENT, None),
         ([300, 1740, 4620], Expected.FIRES, 2 * 60),
-        # 26 hours and a minute: seen if an evaluation at a full hour falls into that minute.
+        # 26 hours and a minute: seen if a full hour falls into that minute.
         ([300, 1740, 1740 + 1561, 4620], Expected.EITHER, 2 * 60),
+        # More than an hour after them holds a full hour, even if it is evaluated after the run.
+        ([300, 1740, 1740 + 1621, 4620], Expected.FIRES, 2 * 60),
     ],
 )
 def test_a_heartbeat(successes: list[int], expected: Expected, after: int | None) -> None:
@@ -80,3 +85,30 @@ def test_a_heartbeat(successes: list[int], expected: Expected, after: int | None
     found = expect_run(window, np.array(successes, dtype=float), 4700, 1750, 1740 + DAY)
     assert found.expected is expected
     assert found.after == (None if after is None else after * MINUTE)
+    assert found.at_latest == (None if after is None else (after + 119) * MINUTE)
+
+
+@pytest.mark.parametrize("evaluated", [0, 3, 30, 59])
+@pytest.mark.parametrize("since", [0, 1, 29, 59])
+def test_a_heartbeat_fires_within_its_times_in_whatever_minute_it_is_evaluated(since: int, evaluated: int) -> None:
+    one = promise(KINDS["daily"]())
+    last = DAY + since
+    runs = np.array([since, last], dtype=float)
+    theory = expect_run(HeartbeatWindow(3600, 26), runs, 4 * DAY, last + 1, last + DAY)
+    valid = np.zeros(4 * DAY)
+    valid[runs.astype(int)] = 1
+    traffic = Traffic(Course(valid, np.zeros(len(valid))), valid, np.zeros(len(valid)), 1.0, last + 1)
+    store, name = record(one.slo.sli.measure, traffic), one.alarms[Severity.PAGE]
+    timeline = simulate(
+        one.template,
+        store,
+        moment(last + 1),
+        traffic.end,
+        initial={alarm.name: AlarmState.OK for alarm in one.template.alarms},
+        reading=Reading(hourly_minute=evaluated),
+    )
+    fired = next(change.at for change in timeline.changes[name] if change.state is AlarmState.ALARM)
+    assert theory.after is not None
+    assert theory.at_latest is not None
+    assert theory.expected is Expected.FIRES
+    assert theory.after <= fired - moment(last + DAY) <= theory.at_latest

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -33,6 +34,7 @@ from tocsin.backtest.subject import Declared, Written, written_subjects
 from tocsin.backtest.trial import Setting, Trial
 from tocsin.backtest.tune import Proposal, Tuning, tune
 from tocsin.cli import main
+from tocsin.errors import SimulationError
 from tocsin.model import Override, Severity
 from tocsin.simulate.series import Series, Store
 from tocsin.simulate.template import AlarmTemplate
@@ -138,6 +140,26 @@ def test_the_trial_fires_when_the_simulator_does(
         assert trial.times[row] == fired.start.timestamp()
 
 
+@pytest.mark.parametrize("period", [3600, 14_400, 18_000, 21_600, 43_200, 86_400])
+@pytest.mark.parametrize("treat", list(TreatMissingData))
+def test_the_trial_of_long_periods_fires_when_the_simulator_does(period: int, treat: TreatMissingData) -> None:
+    """However many datapoints are asked for: more than a day of them would be evaluated hourly."""
+    chance = random.Random(period)
+    values = [chance.choice([None, 0.0, 1.0, 3.0]) for _ in range(400)]
+    values[100:130] = [3.0] * 30
+    values[200:260] = [None] * 60
+    data, end = store(values, 1200), START + timedelta(seconds=1200 * len(values))
+    tried = [shape for shape in ((1, 1), (1, 2), (2, 2), (2, 3), (3, 5)) if shape[1] * period <= 86_400]
+    trial = Trial(alarm(period=period, treat=treat), data, START, end, 5)
+    for threshold in (0.4, 0.9, 1.6):
+        for m, n in tried:
+            one = alarm(threshold, n, m, treat=treat, period=period)
+            expected = firings(simulate(AlarmTemplate((one,)), data, START, end))["load"]
+            states = trial.in_alarm(Setting.of(one))
+            begins = trial.times[states & ~np.concatenate(([False], states[:-1]))]
+            assert begins.tolist() == [int(one.start.timestamp()) for one in expected]
+
+
 def _at_the_end(trial: Trial, setting: Setting) -> int:
     """One that begins with the very last evaluation: the timeline ends there, so it has no length."""
     states = trial.in_alarm(setting)
@@ -183,6 +205,30 @@ def test_spikes_as_high_as_incidents_are_told_apart_by_their_length() -> None:
     assert found.new.datapoints_to_alarm > 1
     assert (found.after.recall, found.after.false_alarms) == (1, 0)
     assert "EvaluationPeriods" in found.lines[-2]
+
+
+def test_an_hour_of_delay_is_not_paid_for_a_wider_margin() -> None:
+    """Incidents begin with an hour at 70 and go on at 95: a threshold between 70 and 95 would be told of one period later."""
+    chance = random.Random(3)
+    values = [30 + 20 * chance.random() for _ in range(20 * 24)]
+    hurt = [(at, at + 8) for at in range(60, 20 * 24 - 8, 50)]
+    for begin, close in hurt:
+        values[begin : close + 1] = [70, *(95 + chance.random() for _ in range(close - begin))]
+    begins = [START + timedelta(hours=begin) for begin, _ in hurt]
+    incidents = [Incident(f"{one:%d}", one, one + timedelta(hours=8)) for one in begins]
+    one, end = alarm(40, period=3600), START + timedelta(hours=len(values))
+    template = AlarmTemplate((one,))
+    found = only(tune(template, store(values, 3600), incidents, START, end, {one.name: Written("Load")}))
+    assert 49 < found.low < found.new.threshold < found.high <= 70
+    assert found.after.false_alarms == 0 < found.before.false_alarms
+
+
+def test_a_history_of_more_than_ten_years_is_refused() -> None:
+    one = alarm()
+    with pytest.raises(SimulationError, match="longer than ten years"):
+        tune(
+            AlarmTemplate((one,)), store([1.0, 2.0]), None, START, START.replace(year=2050), {one.name: Written("Load")}
+        )
 
 
 def test_figures_are_those_of_a_full_simulation() -> None:

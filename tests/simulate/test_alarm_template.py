@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tocsin.alarm import (
 )
 from tocsin.cloudformation.document import parse
 from tocsin.cloudformation.intrinsics import resolve
+from tocsin.errors import InputError
 from tocsin.simulate.series import Store
 from tocsin.simulate.template import AlarmTemplate, read_alarms, read_template
 from tocsin.simulate.timeline import simulate
@@ -352,3 +355,73 @@ JSON_VALUES = st.recursive(
 def test_no_template_crashes_the_reader(change: dict[str, Any], kind: str) -> None:
     found = read(PLAIN | change, kind)
     assert len(found.alarms) + len(found.composites) + len(found.unsupported) == 1
+
+
+BESIDE = """
+Parameters:
+  Env: {Type: String}
+Resources:
+  Checkout: {Type: "AWS::Lambda::Function", Properties: {FunctionName: checkout}}
+  Staged: {Type: "AWS::Lambda::Function", Properties: {FunctionName: !Sub "${Env}-checkout"}}
+  Nameless: {Type: "AWS::Lambda::Function"}
+  Orders: {Type: "AWS::SQS::Queue", Properties: {QueueName: orders}}
+  Letters: {Type: "AWS::SQS::Queue"}
+  Base: {Type: "AWS::RDS::DBInstance", Properties: {DBInstanceIdentifier: Shop-Base}}
+  A:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      AlarmName: !Sub "${Checkout}-errors"
+      Namespace: N
+      MetricName: M
+      Dimensions: [{Name: D, Value: VALUE}]
+      Statistic: Sum
+      Period: 60
+      EvaluationPeriods: 1
+      Threshold: 1
+      ComparisonOperator: GreaterThanThreshold
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "given", "found", "unresolved"),
+    [
+        ("!Ref Checkout", {}, "checkout", ()),
+        ('!Sub "${Checkout}:live"', {}, "checkout:live", ()),
+        ("!Ref Staged", {}, "${Env}-checkout", ("Env",)),
+        ("!Ref Staged", {"Env": "prod"}, "prod-checkout", ()),
+        ("!Ref Nameless", {}, "${Nameless}", ("Nameless",)),
+        ("!Ref Nameless", {"Nameless": "stack-Nameless-1"}, "stack-Nameless-1", ()),
+        ("!Ref Checkout", {"Checkout": "other"}, "other", ()),
+        ("!GetAtt Orders.QueueName", {}, "orders", ()),
+        ("!GetAtt Letters.QueueName", {}, "${Letters.QueueName}", ("Letters.QueueName",)),
+        ("!GetAtt Letters.QueueName", {"Letters.QueueName": "letters"}, "letters", ()),
+        ("!GetAtt Letters.QueueName", {"Letters": "letters"}, "letters", ()),
+        ("!Ref Orders", {}, "${Orders}", ("Orders",)),  # a URL
+        ("!Ref Base", {}, "shop-base", ()),
+        ("!Ref AWS::Region", {"AWS::Region": "eu-west-1"}, "eu-west-1", ()),
+        ("!Ref Nameless", {"Nameless": "a${b"}, "a${!b", ()),
+    ],
+)
+def test_a_resource_beside_its_alarm_is_known_by_its_name(
+    tmp_path: Path, value: str, given: dict[str, str], found: str, unresolved: tuple[str, ...]
+) -> None:
+    template = read_template(write(tmp_path, BESIDE.replace("VALUE", value)), given)
+    (alarm,) = template.alarms
+    assert alarm.metrics[0].dimensions == (("D", found),)
+    assert alarm.name == f"{given.get('Checkout', 'checkout')}-errors"
+    assert template.unresolved == unresolved
+
+
+def test_a_name_that_is_neither_parameter_nor_resource_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no parameter 'Nothing'"):
+        read_template(write(tmp_path, BESIDE), {"Nothing": "x"})
+
+
+def test_tuning_takes_the_name_of_a_resource_too(tmp_path: Path) -> None:
+    path, series = write(tmp_path, BESIDE.replace("VALUE", "!Ref Nameless")), tmp_path / "s.json"
+    made = {"Namespace": "N", "MetricName": "M", "Dimensions": {"D": "one"}, "Period": 60}
+    series.write_text(json.dumps([made | {"Start": "2026-03-02T09:00:00Z", "Values": [0] * 20}]), encoding="utf-8")
+    command = [sys.executable, "-m", "tocsin", "tune", "--template", str(path), "--series", str(series)]
+    done = subprocess.run([*command, "--param", "Nameless=one"], capture_output=True, text=True, check=False)
+    assert "no parameter" not in done.stderr
+    assert "checkout-errors" in done.stdout + done.stderr

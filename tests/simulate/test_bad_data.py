@@ -188,3 +188,60 @@ def test_files_that_are_too_much(
     with pytest.raises(SimulationError, match=message) as raised:
         load_series(path, ["Shop/Depth"] if name.endswith("csv") else [])
     assert "\n" not in str(raised.value)
+
+
+def _sets(**more: float) -> dict[str, Any]:
+    body = {key: value for key, value in SERIES.items() if key != "Values"}
+    return body | {"StatisticSets": [{"SampleCount": 4, "Sum": 10, "Minimum": 1, "Maximum": 4} | more]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            json.dumps([SERIES | {"Statistic": "SampleCount", "Values": [3, -2]}]),
+            "s.json: series 1: Values[1]: SampleCount counts samples, got -2",
+        ),
+        (json.dumps([SERIES | {"Statistic": "tc90", "Values": [-2]}]), "Values[0]: tc90 counts samples, got -2"),
+        (
+            json.dumps([_sets(Sum=30)]),
+            "StatisticSets[0]: the average of a statistic set, Sum / SampleCount = 7.5, lies outside its Minimum 1 "
+            "and Maximum 4",
+        ),
+        (json.dumps([_sets(Sum=2)]), "= 0.5, lies outside"),
+        (
+            json.dumps(SERIES)[:-1] + ', "Values": [1]}',
+            "s.json:1: the key 'Values' is given twice in one object",
+        ),
+        (
+            json.dumps([SERIES | {"Dimensions": {"A": "a"}}]).replace('"A": "a"', '"A": "a", "A": "b"'),
+            "s.json: the key 'A' is given twice in one object",
+        ),
+        (
+            '[\n{"Namespace": "' + "7" * 9000 + '", "Values": [1, -' + "9" * 5000 + "]}]",
+            "s.json:2:9033: a number of 5000 digits is too long",
+        ),
+        ('{"Values": [' + "9" * 5000 + "]}", "s.json:1:13: a number of 5000 digits is too long"),
+    ],
+)
+def test_series_that_cannot_be_right(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SimulationError) as raised:
+        load_series(path)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("total", [3.99, 4, 10, 16, 16.01])
+def test_a_statistic_set_may_be_rounded(total: float, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text(json.dumps([_sets(Sum=total)]), encoding="utf-8")
+    assert len(load_series(path).metrics()) == 1
+
+
+@pytest.mark.parametrize("name", ["s.json", "s.csv"])
+def test_a_folder_is_no_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(SimulationError, match="is a folder; name a file"):
+        load_series(tmp_path / name, ["Shop/Depth"] if name.endswith("csv") else [])

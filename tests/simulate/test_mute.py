@@ -90,6 +90,16 @@ def test_windows(one: MuteRule, start: str, end: str, expected: list[str]) -> No
         # They go back at 03:00 on 25 October: 02:30 comes twice, and counts the first time.
         ("cron(30 2 * * *)", "Europe/Berlin", "2026-10-25", ["25 00:30-25 01:30"]),
         ("at(2026-10-25T02:30)", "Europe/Berlin", "2026-10-25", ["25 00:30-25 01:30"]),
+        # With a minute or an hour that begins with * it goes by elapsed time.
+        ("cron(*/50 2 * * *)", "Europe/Berlin", "2026-03-29", []),
+        ("cron(10/50 2 * * *)", "Europe/Berlin", "2026-03-29", ["29 01:00-29 02:00"]),
+        ("cron(*/50 2 * * *)", "Europe/Berlin", "2026-10-25", ["25 00:00-25 02:50"]),
+        (
+            "cron(30 */2 * * *)",
+            "Europe/Berlin",
+            "2026-10-25",
+            ["25 00:30-25 02:30", *(f"25 {hour:02}:30-25 {hour + 1:02}:30" for hour in range(3, 17, 2))],
+        ),
         ("cron(0 9 * * *)", "America/New_York", "2026-03-07", ["07 14:00-07 15:00"]),
         ("cron(0 9 * * *)", "America/New_York", "2026-03-08", ["08 13:00-08 14:00"]),
     ],

@@ -90,6 +90,52 @@ def test_forced_states(files: tuple[Path, Path]) -> None:
     assert report["alarms"]["too deep"][-2]["reason"] == "State set by hand"
 
 
+def test_the_minute_of_multi_day_alarms(tmp_path: Path) -> None:
+    """What breaks at 10:02 is seen in the hour from 11:00; the guide's example is evaluated three minutes past."""
+    slow = {
+        "AlarmName": "slow", "Namespace": "Shop", "MetricName": "Depth", "Statistic": "Maximum", "Period": 259_200,
+        "EvaluationPeriods": 1, "Threshold": 5, "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }  # fmt: skip
+    template, series = tmp_path / "slow.json", tmp_path / "depth.json"
+    template.write_text(
+        json.dumps({"Resources": {"Slow": {"Type": "AWS::CloudWatch::Alarm", "Properties": slow}}}), encoding="utf-8"
+    )
+    depth = {"Namespace": "Shop", "MetricName": "Depth", "Period": 60, "Start": "2026-03-02T10:00:00Z"}
+    series.write_text(json.dumps([depth | {"Values": [1, 1, 9] + [1] * 177}]), encoding="utf-8")
+    for more, seen in (
+        ([], "11:00"),
+        (["--reading", "hourly-minute=3"], "11:03"),
+        (["--reading", "hourly-minute=59"], "11:59"),
+    ):
+        assert course(simulated((template, series), *more), "slow") == [("10:00", "OK"), (seen, "ALARM")]
+
+
+FAR = {"Namespace": "Shop", "MetricName": "Far", "Dimensions": {"Queue": "orders"}, "Period": 60, "Values": [1]}
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--to", "9999-01-01T00:00:00Z"], "2026-03-02T09:00:00Z (the first datapoint of Shop/Depth{Queue=orders}) to 9999-01-01T00:00:00Z (--to)"),
+        (["--from", "1980-01-01T00:00:00Z"], "1980-01-01T00:00:00Z (--from) to 2026-03-02T09:09:00Z (the last datapoint of Shop/Depth{Queue=orders})"),
+        (["--from", "2026-01-01", "--to", "2036-01-03"], "2026-01-01T00:00:00Z (--from) to 2036-01-03T00:00:00Z (--to)"),
+        (["far.json"], "to 2206-03-02T09:01:00Z (the last datapoint of Shop/Far{Queue=orders})"),
+        (["early.json"], "from 1990-03-02T09:00:00Z (the first datapoint of Shop/Far{Queue=orders}) to"),
+    ],
+)  # fmt: skip
+def test_a_timeline_of_more_than_ten_years_is_refused(files: tuple[Path, Path], more: list[str], named: str) -> None:
+    for name, year in (("far.json", 2206), ("early.json", 1990)):
+        series = FAR | {"Start": f"{year}-03-02T09:00:00Z"}
+        (files[0].parent / name).write_text(json.dumps([series]), encoding="utf-8")
+    arguments = [str(files[0].parent / one) if one.endswith(".json") else one for one in more]
+    result = tocsin("simulate", "--template", files[0], "--series", files[1], *arguments)
+    assert result.exit_code == 2
+    (line,) = result.output.strip().splitlines()
+    assert named in line
+    assert line.endswith("is longer than ten years; evaluate a part of it")
+
+
 def test_delays(files: tuple[Path, Path]) -> None:
     later = [("09:00", "OK"), ("09:03", "ALARM"), ("09:05", "OK")]
     for delay in ("60s", "Shop/Depth{Queue=orders}=1min"):
@@ -167,6 +213,7 @@ def test_mistakes_are_one_line(files: tuple[Path, Path], more: list[str], messag
         ("precedence=left-to-right", Reading(precedence=Precedence.LEFT_TO_RIGHT)),
         ("at-least=down", Reading(at_least=Share.DOWN)),
         ("after-mute=changed", Reading(after_mute=AfterMute.CHANGED)),
+        ("hourly-minute=59", Reading(hourly_minute=59)),
     ],
 )
 def test_every_reading_can_be_named(text: str, reading: Reading) -> None:

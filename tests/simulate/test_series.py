@@ -259,7 +259,7 @@ def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match=r"gone\.json: no such file"):
         load_series(tmp_path / "gone.json")
-    with pytest.raises(SimulationError, match="directory"):
+    with pytest.raises(SimulationError, match="is a folder; name a file"):
         load_series(tmp_path)
     (tmp_path / "latin").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(SimulationError, match="not UTF-8"):

@@ -10,6 +10,7 @@ from shorthand import METRIC, NOON, alarm, minutes, store
 
 from tocsin.alarm import Actions, AlarmState, Comparison, CompositeAlarm, Metric, TreatMissingData
 from tocsin.errors import SimulationError
+from tocsin.simulate.reading import Reading
 from tocsin.simulate.series import Series, Store
 from tocsin.simulate.suppression import SuppressedBy
 from tocsin.simulate.template import AlarmTemplate
@@ -144,6 +145,10 @@ def test_a_held_back_action_belongs_to_its_change() -> None:
         ([composite("ALARM(gone)"), composite("OK(all)", name="top")], {"all": "'gone'", "top": "'all'"}),
         ([composite("ALARM(b)", name="a"), composite("ALARM(a)", name="b")], {"a": "a -> b -> a", "b": "a -> b -> a"}),
         ([composite("ALARM(all)")], {"all": "all -> all"}),
+        (
+            [composite('ALARM("x -> b: c")', name="x: -> a"), composite('ALARM("x: -> a")', name="x -> b: c")],
+            dict.fromkeys(["x: -> a", "x -> b: c"], "in a circle: x -> b: c -> x: -> a -> x -> b: c"),
+        ),
         ([composite("ALARM(one")], {"all": "position 10"}),
         ([composite("ALARM(one)", suppressor="gone", suppressor_wait=1, suppressor_extension=1)], {"all": "'gone'"}),
     ],
@@ -186,6 +191,9 @@ def test_multi_day_alarms_change_on_their_hour() -> None:
     at_three = run(slow, source=source, length=180, hourly_minute=3)
     assert [(at, state) for at, state, _ in short(at_zero.changes["slow"])] == [(0, O), (60, A)]
     assert [(at, state) for at, state, _ in short(at_three.changes["slow"])] == [(0, O), (63, A)]
+    assert run(slow, source=source, length=180, reading=Reading(hourly_minute=3)).changes == at_three.changes
+    guide = Reading(hourly_minute=3)
+    assert run(slow, source=source, length=180, reading=guide, hourly_minute=0).changes == at_zero.changes
 
 
 def test_high_resolution_alarms_are_evaluated_every_ten_seconds() -> None:
@@ -200,6 +208,7 @@ def test_high_resolution_alarms_are_evaluated_every_ten_seconds() -> None:
     [
         (NOON, NOON - minutes(1), {}, "ends at 2026-03-04T11:59:00Z, before it begins"),
         (NOON.replace(tzinfo=None), NOON, {}, "has no zone"),
+        (NOON, NOON + timedelta(days=3654), {}, "to 2036-.* is longer than ten years; evaluate a part of it"),
         (NOON, NOON, {"hourly_minute": 60}, "hourly_minute lies between 0 and 59"),
         (NOON, NOON, {"evaluation_range": 0}, "one: .* range of 0 is shorter"),
         (NOON, NOON, {"forced": [Forced(NOON, "gone", A)]}, "'gone' that is to be forced is not evaluated"),

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from .report import ScenarioReport
 
 # Which way each figure is better: +1 higher, -1 lower, 0 neither.  What is not named here follows from those that are.
-_OUTCOME = {"verdict": 0, "fired": 0, "detected_after": -1, "reset_after": -1, "budget_gone": -1, "notifications": -1}
+_OUTCOME = {
+    "verdict": 0,
+    "fired": 0,
+    "in_alarm_after": -1,
+    "told_after": -1,
+    "reset_after": -1,
+    "budget_gone": -1,
+    "notifications": -1,
+}
 _SCORE = {
     "recall": 1,
     "precision": 1,
@@ -25,7 +33,8 @@ _SCORE = {
     "firings_per_week": 0,
 }
 _WORDS = {
-    "detected_after": "detected after",
+    "in_alarm_after": "in ALARM after",
+    "told_after": "told after",
     "reset_after": "reset after",
     "budget_gone": "budget gone",
     "false_alarms_per_week": "false alarms a week",
@@ -33,9 +42,13 @@ _WORDS = {
     "in_alarm_outside_incidents": "in ALARM outside incidents",
     "firings_per_week": "firings a week",
 }
-_LENGTHS = frozenset({"detected_after", "reset_after", "median_delay_seconds"})
+_LENGTHS = frozenset({"in_alarm_after", "told_after", "reset_after", "median_delay_seconds"})
 _SHARES = frozenset({"recall", "precision", "budget_gone", "in_alarm_outside_incidents"})
+# When a ticket that waits for the page tells is up to the page.
+_WAITS = frozenset({"told_after", "budget_gone", "notifications"})
 _GOOD = "as expected"
+# How an incident of the labels fared, from the worst to the best.
+_FATES: tuple[str | bool, ...] = ("no data", False, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +134,10 @@ def compare_scenarios(here: ScenarioReport, there: ScenarioReport) -> Difference
                 better = None if _GOOD not in (one[figure], other[figure]) else one[figure] == _GOOD
             elif figure == "notifications" and one["fired"] != other["fired"]:
                 continue
+            elif figure in _WAITS and (one["held_back"] or other["held_back"]):
+                better = None
+            elif figure == "notifications":
+                better = _fewer(one[figure], other[figure], one["expected"])
             else:
                 # To be quick, or quick to be over, is no merit of an alarm that should have kept quiet.
                 better = _better(one[figure], other[figure], 0 if one["expected"] == "silent" else way)
@@ -129,7 +146,14 @@ def compare_scenarios(here: ScenarioReport, there: ScenarioReport) -> Difference
             if told != other["told"].get(severity, 0):
                 before = other["told"].get(severity, 0)
                 changes.append(Changed(what, f"{severity}s", told, before, told < before))
-    return Difference(tuple(changes), _only(ours, theirs), _only(theirs, ours))
+    return Difference(tuple(changes), _only_outcomes(ours, theirs), _only_outcomes(theirs, ours))
+
+
+def _fewer(one: int, other: int, expected: str) -> bool | None:
+    """Whether it is better to tell ``one`` time than ``other`` times: of an incident once, of nothing never."""
+    if expected != "silent" and not (one and other):
+        return None if expected == "either" else one > other
+    return one < other
 
 
 def _outcomes(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -139,12 +163,17 @@ def _outcomes(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def compare_scores(here: Scores, there: Scores) -> Difference:
-    """The figures of alarms and of the whole set that differ, and the incidents that only one side tells of."""
+    """The figures of alarms and of the whole set that differ, and the incidents that only one side tells of.
+
+    An incident that only alarms without data could have seen is worse off than one that was missed.
+    """
     ours, theirs = here.as_json(), there.as_json()
     changes = []
-    for name in sorted({*here.missed} ^ {*there.missed}):
-        told = name not in here.missed
-        changes.append(Changed(name, "told", told, not told, told))
+    fates, others = _fates(here), _fates(there)
+    for name in sorted(fates.keys() & others.keys()):
+        fate, other = fates[name], others[name]
+        if fate != other:
+            changes.append(Changed(name, "told", fate, other, _FATES.index(fate) > _FATES.index(other)))
     pairs = [(here.whole.name, ours["whole"], theirs["whole"])]
     pairs += [
         (name, figures, theirs["alarms"][name]) for name, figures in ours["alarms"].items() if name in theirs["alarms"]
@@ -156,6 +185,28 @@ def compare_scores(here: Scores, there: Scores) -> Difference:
                     Changed(name, figure, one[figure], other[figure], _better(one[figure], other[figure], way))
                 )
     return Difference(tuple(changes), _only(ours["alarms"], theirs["alarms"]), _only(theirs["alarms"], ours["alarms"]))
+
+
+def _fates(scores: Scores) -> dict[str, str | bool]:
+    """Of each incident in the time of the history, whether somebody was told, or that no alarm for it has data."""
+    missed = {*scores.missed}
+    told: dict[str, str | bool] = {name: name not in missed for name in scores.whole.incidents}
+    return told | dict.fromkeys(scores.unseeable, _FATES[0])
+
+
+def _only_outcomes(some: Mapping[str, Any], others: Mapping[str, Any]) -> tuple[str, ...]:
+    """What only one side has; in one line a whole SLO, or one severity of it."""
+    found: dict[str, None] = {}
+    for name in _only(some, others):
+        slo, severity = name.partition(", ")[0], name.rpartition(", ")[2]
+        theirs = [other for other in others if other.partition(", ")[0] == slo]
+        if not theirs:
+            found[f"SLO {slo}"] = None
+        elif "severity" in some[name] and not any(other.rpartition(", ")[2] == severity for other in theirs):
+            found[f"the {severity} of SLO {slo}"] = None
+        else:
+            found[name] = None
+    return tuple(found)
 
 
 def _only(some: Mapping[str, Any], others: Mapping[str, Any]) -> tuple[str, ...]:

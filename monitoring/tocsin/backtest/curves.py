@@ -204,35 +204,39 @@ def measured(store: Store, metric: Metric, watching: Alarm | None, timeline: Tim
     step = max(60, -(-int((timeline.end - timeline.start) / _SECOND) // (10 * _POINTS * 60)) * 60)
     tried = [stat for query in (watching.queries if watching else ()) if (stat := query.stat) is not None]
     tried += [MetricStat(metric, name, step) for name in ("Average", "Sum", "Maximum", "Minimum", "SampleCount")]
-    count = int((timeline.end - timeline.start) / _SECOND) // step + 1
-    statistic, values = "", np.full(count, np.nan)
+    length = int((timeline.end - timeline.start) / _SECOND)
+    statistic, values = "", np.full(1, np.nan)
     for stat in tried:
+        # Windows that left time between them would leave out what happened there.
+        step = min(step, stat.period)
         begin = timeline.start - timedelta(seconds=stat.period)
         try:
-            statistic, values = stat.statistic, store.windows(stat, begin, step, count)
+            statistic, values = stat.statistic, store.windows(stat, begin, step, length // step + 1)
         except SimulationError:
             continue
         break
-    hours = clock(timeline.start) + np.arange(count) * step / 3600
-    hours, values = _with_breaks(hours, values)
-    return Measured(
-        metric,
-        statistic,
-        thin(hours, np.maximum),
-        thin(values, np.fmin),
-        thin(values, np.fmax),
-        watching.threshold if watching is not None else None,
-    )
+    hours = clock(timeline.start) + np.arange(len(values)) * step / 3600
+    threshold = watching.threshold if watching is not None else None
+    return Measured(metric, statistic, *_with_breaks(hours, values), threshold)
 
 
-def _with_breaks(hours: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """The datapoints that are there, and a NaN only where more than two of them in a row are not."""
+def _with_breaks(hours: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Lowest and highest of neighbouring datapoints, and a NaN where more than twice their usual distance holds none.
+
+    A gap that is narrower than a point of the picture is none.
+    """
     there = np.flatnonzero(np.isfinite(values))
+    hours, values = hours[there], values[there]
     if len(there) < 2:
-        return hours[there], values[there]
-    gaps = np.diff(there)
-    after = np.flatnonzero(gaps > 3 * np.median(gaps)) + 1
-    return np.insert(hours[there], after, hours[there[after - 1]]), np.insert(values[there], after, np.nan)
+        return hours, values, values
+    gaps = np.diff(hours)
+    wide = max(2 * float(np.median(gaps)), float(hours[-1] - hours[0]) / _POINTS)
+    after = np.flatnonzero(gaps > wide * (1 + 1e-9)) + 1
+    groups = np.union1d(np.arange(0, len(there), -(-len(there) // _POINTS)), after)
+    breaks = np.searchsorted(groups, after)
+    low, high = (np.insert(worst.reduceat(values, groups), breaks, np.nan) for worst in (np.fmin, np.fmax))
+    last = np.maximum.reduceat(hours, groups)
+    return np.insert(last, breaks, last[breaks - 1]), low, high
 
 
 def restless(timeline: Timeline) -> list[str]:
@@ -280,30 +284,24 @@ def stretches(timeline: Timeline, name: str) -> Iterator[tuple[datetime, datetim
         yield change.at, end, change.state
 
 
-def sentence(run: Run, outcome: Outcome) -> str:
+def sentence(outcome: Outcome) -> str:
     """What a severity did, in one line."""
     who, verdict = outcome.severity.value, outcome.verdict.value
     if not outcome.fired:
         return f"{who}: silent ({verdict})"
     parts = []
-    if outcome.detected_after is not None:
+    if outcome.in_alarm_after is not None:
         theory = f" (theory {_rounded(outcome.theory)})" if outcome.theory is not None else ""
-        parts.append(f"after {_rounded(outcome.detected_after)}{theory}")
-    told = _first_told(run, outcome)
-    if told is not None and outcome.at is not None and told > outcome.at:
-        parts.append(f"told {_rounded(told - outcome.at)} later")
+        parts.append(f"after {_rounded(outcome.in_alarm_after)}{theory}")
+    if outcome.told_at is None:
+        parts.append("told nobody")
+    elif outcome.at is not None and outcome.told_at > outcome.at:
+        parts.append(f"told {_rounded(outcome.told_at - outcome.at)} later")
     if outcome.budget_gone is not None:
         parts.append(f"{100 * outcome.budget_gone:.1f} % of the budget gone")
     if outcome.reset_after is not None:
         parts.append(f"closes {_rounded(outcome.reset_after)} after the incident" if outcome.reset_after else "closes")
     return f"{who}: {', '.join(parts) or 'fires'} ({verdict})"
-
-
-def _first_told(run: Run, outcome: Outcome) -> datetime | None:
-    """When somebody was first told of the alarm: later than it fired while a suppressor holds it back."""
-    name = run.promise.alarms[outcome.severity]
-    told = (one.at for one in run.timeline.notifications if one.alarm == name and one.state is AlarmState.ALARM)
-    return next(told, None)
 
 
 def _rounded(span: timedelta) -> str:

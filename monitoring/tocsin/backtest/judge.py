@@ -10,40 +10,65 @@ from typing import Any
 
 import numpy as np
 
-from ..alarm import AlarmState
+from ..alarm import Alarm, AlarmState, CompositeAlarm
 from ..burn_rate import Tier, heartbeat_window
+from ..errors import SimulationError
 from ..model import Severity, SinceSuccess, Slo
 from ..simulate.timeline import Change, Timeline, simulate
 from .incident import Incident
 from .promises import Promise
 from .scenarios import USUAL, Scenario
 from .theory import SILENT, Expectation, Expected, expect_burn, expect_run
-from .traffic import MINUTE, Traffic, minute, moment, record
+from .traffic import MINUTE, Course, Floats, Traffic, minute, moment, record
 
 # CloudWatch evaluates once a minute, and the minute in which something happens must be over.
 _EVALUATION = 2 * MINUTE
 # Whole events and their varying number make a constant share a little less constant than the formula has it.
 _LEEWAY = 1.1
+# A ticket waits a minute for the page of the same promise before it tells anybody.
+_HOLD = MINUTE
+# More notifications than this of one incident are flapping; a gap in the data may well cost a second one.
+_OFTEN = 2
+# Burning this near to a tier's burn rate the tier comes and goes with chance, whatever the alarm.
+_NEAR = 0.1
+# With fewer bad events than this in its short window a tier comes and goes with each of them.
+_FEW = 3
 _HOUR = timedelta(hours=1)
 
 
 class Verdict(StrEnum):
-    """How an alarm did.  ``STUCK``: still in ALARM when its short window has long been clean."""
+    """How an alarm did.
+
+    ``STUCK``: still in ALARM when its short window has long been clean.  ``TOLD_NOBODY``: in ALARM as it should be, but
+    without an action that tells of it.  ``FLAPS``: told of one incident again and again.
+    """
 
     AS_EXPECTED = "as expected"
     MISSED = "missed"
     FALSE_ALARM = "false alarm"
     LATE = "late"
     STUCK = "stuck"
+    TOLD_NOBODY = "told nobody"
+    FLAPS = "flaps"
+
+
+class Remark(StrEnum):
+    """Why an alarm that tells of one incident again and again is no finding."""
+
+    NONE = ""
+    AT_THRESHOLD = "flaps at its threshold"
+    QUIET = "flaps when quiet"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the alarm of one severity did in one scenario.
 
-    ``detected_after``, and the theory's time from ``theory`` until ``theory_at_latest``, count from the incident's
-    start, ``reset_after`` from its end; None where it does not apply.  ``budget_gone``: the share of the whole SLO
-    window's budget that was spent when it fired.  ``notifications``: how often somebody was told of an alarm.
+    ``in_alarm_after`` is when the alarm was first in ALARM, ``told_after`` when somebody was first told of it; both, and the
+    theory's time from ``theory`` until ``theory_at_latest``, count from the incident's start, ``reset_after`` from its
+    end; None where it does not apply.  ``held_back``: a ticket that waited while the page told somebody.
+    ``budget_gone``: the share of the whole SLO window's budget that was spent when somebody was told.
+    ``notifications``: how often somebody was told of an alarm.
     """
 
     system: str
@@ -53,13 +78,17 @@ class Outcome:
     expected: Expected
     fired: bool
     at: datetime | None
-    detected_after: timedelta | None
+    told_at: datetime | None
+    in_alarm_after: timedelta | None
+    told_after: timedelta | None
+    held_back: bool
     theory: timedelta | None
     theory_at_latest: timedelta | None
     reset_after: timedelta | None
     budget_gone: float | None
     notifications: int
     verdict: Verdict
+    remark: Remark = Remark.NONE
 
     @property
     def good(self) -> bool:
@@ -75,15 +104,23 @@ class Outcome:
             "severity": self.severity.value,
             "expected": self.expected.value,
             "fired": self.fired,
-            "at": f"{self.at:%Y-%m-%dT%H:%M:%SZ}" if self.at else None,
-            "detected_after": _seconds(self.detected_after),
+            "at": _stamp(self.at),
+            "told_at": _stamp(self.told_at),
+            "in_alarm_after": _seconds(self.in_alarm_after),
+            "told_after": _seconds(self.told_after),
+            "held_back": self.held_back,
             "theory": _seconds(self.theory),
             "theory_at_latest": _seconds(self.theory_at_latest),
             "reset_after": _seconds(self.reset_after),
             "budget_gone": None if self.budget_gone is None else round(self.budget_gone, 6),
             "notifications": self.notifications,
             "verdict": self.verdict.value,
+            "remark": self.remark.value,
         }
+
+
+def _stamp(at: datetime | None) -> str | None:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else None
 
 
 def _seconds(value: timedelta | None) -> float | None:
@@ -120,6 +157,9 @@ def run_scenario(promise: Promise, scenario: Scenario, seed: int, *, usual: floa
     """Run the alarms of ``promise`` over the traffic of ``scenario``.  Raises SimulationError."""
     traffic = scenario.build(promise.slo, seed, system=promise.system, usual=usual)
     timeline = play(promise, traffic)
+    for refused in timeline.refused:
+        if refused.name in promise.alarms.values():
+            raise SimulationError(f"{refused.name} of SLO {promise.slo.name} cannot be evaluated: {refused.reason}")
     outcomes = tuple(
         _outcome(promise, scenario, traffic, timeline, severity, name) for severity, name in promise.alarms.items()
     )
@@ -146,27 +186,41 @@ def firings(timeline: Timeline, alarm: str) -> tuple[Change, ...]:
 
 def told(timeline: Timeline, alarm: str) -> int:
     """How often somebody was told that this alarm fires."""
-    return sum(one.alarm == alarm and one.state is AlarmState.ALARM for one in timeline.notifications)
+    return len(_told_at(timeline, alarm))
+
+
+def _told_at(timeline: Timeline, alarm: str) -> tuple[datetime, ...]:
+    return tuple(
+        one.at for one in timeline.notifications if one.alarm == alarm and one.state is AlarmState.ALARM and one.actions
+    )
 
 
 def _outcome(
     promise: Promise, scenario: Scenario, traffic: Traffic, timeline: Timeline, severity: Severity, name: str
 ) -> Outcome:
     theory = SILENT if scenario.silent else _expect(promise, traffic, severity)
-    fired = firings(timeline, name)
+    latest = None
+    if not scenario.silent:
+        came = _expect(promise, _as_it_came(traffic), severity)
+        if came.expected is not theory.expected:
+            theory = Expectation(Expected.EITHER)  # so few events came that chance decides
+        elif theory.at_latest is not None and came.at_latest is not None:
+            latest = max(theory.at_latest, came.at_latest) * _LEEWAY + _EVALUATION + traffic.delay
+    fired, tellings = firings(timeline, name), _told_at(timeline, name)
     onset = traffic.incidents[0].start if traffic.incidents else moment(traffic.watched)
     over = traffic.incidents[-1].end if traffic.incidents else None
     at = fired[0].at if fired else None
-    after = at - onset if at is not None and traffic.incidents else None
+    told_at = next((one for one in tellings if at is not None and one >= at), None)
+    held = at is not None and _held_back(promise, timeline, severity, at, told_at, onset + latest if latest else at)
     reset = _reset(timeline, name, over) if at is not None and over is not None else None
-    verdict = _verdict(theory, fired, onset, traffic)
-    if (
-        verdict is Verdict.AS_EXPECTED
-        and at is not None
-        and over is not None
-        and _stuck(promise, severity, traffic, reset)
-    ):
-        verdict = Verdict.STUCK
+    remark = Remark.NONE
+    verdict = _verdict(theory, latest, onset, fired, told_at, held=held)
+    if verdict is Verdict.AS_EXPECTED and at is not None and over is not None:
+        if _stuck(promise, severity, traffic, reset):
+            verdict = Verdict.STUCK
+        elif _most_of_one(traffic, tellings) > _OFTEN:
+            remark = _excuse(promise, severity, traffic, theory)
+            verdict = Verdict.AS_EXPECTED if remark else Verdict.FLAPS
     return Outcome(
         promise.system,
         promise.slo.name,
@@ -175,14 +229,40 @@ def _outcome(
         theory.expected,
         at is not None,
         at,
-        after,
+        told_at,
+        at - onset if at is not None and traffic.incidents else None,
+        told_at - onset if told_at is not None and traffic.incidents else None,
+        held,
         theory.after,
         theory.at_latest,
         reset,
-        None if at is None else budget_gone(promise.slo, traffic, at),
-        told(timeline, name),
+        None if told_at is None else budget_gone(promise.slo, traffic, told_at),
+        len(tellings),
         verdict,
+        remark,
     )
+
+
+def _as_it_came(traffic: Traffic) -> Traffic:
+    """The same, meant to be as chance made it: with few events they may well come later than was meant."""
+    valid = traffic.valid
+    ratio: Floats = np.divide(traffic.bad, valid, out=np.zeros(len(valid)), where=valid > 0)
+    return replace(traffic, course=Course(valid, ratio))
+
+
+def _held_back(
+    promise: Promise, timeline: Timeline, severity: Severity, at: datetime, told_at: datetime | None, due: datetime
+) -> bool:
+    """Whether an alarm that can tell waited although it fired ``at``, while the page told somebody before it was ``due``."""
+    if severity is Severity.PAGE or Severity.PAGE not in promise.alarms:
+        return False
+    if told_at is not None and told_at <= at + _HOLD:
+        return False
+    name = promise.alarms[severity]
+    every: tuple[Alarm | CompositeAlarm, ...] = (*promise.template.alarms, *promise.template.composites)
+    if not any(one.name == name and one.actions.enabled and one.actions.alarm for one in every):
+        return False
+    return any(one <= max(due, at) + _HOLD for one in _told_at(timeline, promise.alarms[Severity.PAGE]))
 
 
 def _expect(promise: Promise, traffic: Traffic, severity: Severity) -> Expectation:
@@ -197,17 +277,57 @@ def _expect(promise: Promise, traffic: Traffic, severity: Severity) -> Expectati
     return expect_burn(slo, promise.tiers_of(severity), course, watched, onset)
 
 
-def _verdict(theory: Expectation, fired: tuple[Change, ...], onset: datetime, traffic: Traffic) -> Verdict:
+def _verdict(
+    theory: Expectation,
+    latest: timedelta | None,
+    onset: datetime,
+    fired: tuple[Change, ...],
+    told_at: datetime | None,
+    *,
+    held: bool,
+) -> Verdict:
     if theory.expected is Expected.SILENT:
         return Verdict.FALSE_ALARM if fired else Verdict.AS_EXPECTED
     if any(change.at < onset for change in fired):
         return Verdict.FALSE_ALARM
-    if theory.expected is Expected.EITHER or theory.at_latest is None:
+    if theory.expected is Expected.EITHER or latest is None:
         return Verdict.AS_EXPECTED
     if not fired:
         return Verdict.MISSED
-    latest = theory.at_latest * _LEEWAY + _EVALUATION + traffic.delay
-    return Verdict.LATE if fired[0].at - onset > latest else Verdict.AS_EXPECTED
+    if fired[0].at - onset > latest:
+        return Verdict.LATE
+    if held:  # the page tells of it
+        return Verdict.AS_EXPECTED
+    if told_at is None:
+        return Verdict.TOLD_NOBODY
+    return Verdict.LATE if told_at - onset > latest + _HOLD else Verdict.AS_EXPECTED
+
+
+def _most_of_one(traffic: Traffic, tellings: tuple[datetime, ...]) -> int:
+    """How often somebody was told while it lasted of the incident that was told of most often.
+
+    On the way out each window falls through its threshold, and may cross it more than once by chance.
+    """
+    counts = (
+        sum(incident.start <= one <= incident.end + traffic.delay for one in tellings) for incident in traffic.incidents
+    )
+    return max(counts, default=0)
+
+
+def _excuse(promise: Promise, severity: Severity, traffic: Traffic, theory: Expectation) -> Remark:
+    """What makes any alarm flap: a burn rate near that of a tier, or too few bad events for its short window."""
+    tiers, budget = promise.tiers_of(severity), float(promise.slo.error_budget)
+    if theory.expected is Expected.EITHER:
+        return Remark.AT_THRESHOLD
+    if not tiers or not budget:
+        return Remark.NONE
+    burn = float(traffic.course.ratio.max()) / budget
+    if any(abs(burn / float(tier.burn_rate) - 1) <= _NEAR for tier in tiers):
+        return Remark.AT_THRESHOLD
+    first, last = minute(traffic.incidents[0].start), minute(traffic.incidents[-1].end)
+    a_minute = float(traffic.bad[first:last].mean())
+    shortest = min(tier.short_window for tier in tiers)
+    return Remark.QUIET if a_minute * (shortest / MINUTE) < _FEW else Remark.NONE
 
 
 def _reset(timeline: Timeline, name: str, over: datetime) -> timedelta | None:

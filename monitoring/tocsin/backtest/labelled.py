@@ -14,7 +14,7 @@ from ..simulate.reading import DEFAULT, Reading
 from ..simulate.template import AlarmTemplate, Unsupported
 from ..simulate.timeline import Forced, Timeline, simulate
 from ..units import format_duration
-from .coverage import pauses, within
+from .coverage import pauses, recorded, unread, within
 from .incident import Incident
 from .scoring import Firing, Score, Span, able, firings, merge, score_alarm, score_set, subtract, total
 
@@ -34,7 +34,11 @@ class Scores:
     ``labelled``: incidents were given, if only an empty list; otherwise nothing is true or false and only firings count.
     ``alarms`` are those with data, by name; ``whole`` is the set of those in ``telling``, counted from the moment that
     somebody is told.  ``anybody_told`` is False for a template without any alarm action: then the set is all of them.
-    ``beyond`` are incidents outside the history, ``unseeable`` those whose alarms have no data: neither is scored.
+    ``beyond`` are incidents outside the history, ``unseeable`` those whose alarms have no data: neither is
+    scored, and the latter are findings.
+    ``unrecorded`` are incidents at times of which there is no data, not scored either; the delay for those in ``clipped`` counts
+    from the first moment judged that has data, as they began before it.  ``given``: how many incidents there were in all.  ``unread`` are series
+    that no alarm reads.
     ``unclaimed`` incidents name only alarms that the template does not have; they count as missed.
     ``paused`` are stretches that were not recorded; ``in_pauses`` firings began in one, or before the first datapoint, and do
     not count.
@@ -48,6 +52,10 @@ class Scores:
     telling: tuple[str, ...]
     anybody_told: bool
     beyond: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
+    clipped: tuple[str, ...] = ()
+    given: int = 0
+    unread: tuple[str, ...] = ()
     unseeable: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
     paused: tuple[Span, ...] = ()
@@ -59,8 +67,25 @@ class Scores:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Incidents that nobody was told of: the findings."""
+        """Incidents that nobody was told of."""
         return self.whole.missed
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A sentence for each incident that nobody was told of, or that only alarms without data could have seen."""
+        return (
+            *(
+                f"nobody was told of {name}"
+                + (": no alarm of this template has a name that it asks for" if name in self.unclaimed else "")
+                for name in self.missed
+            ),
+            *(f"nobody could have been told of {name}: the alarms for it have no data" for name in self.unseeable),
+            *(
+                (f"no incident could be scored, of {self.given} that were given",)
+                if self.given and not self.whole.incidents and not self.unseeable
+                else ()
+            ),
+        )
 
     @property
     def watched(self) -> timedelta:
@@ -79,7 +104,11 @@ class Scores:
             "telling": list(self.telling),
             "anybody_told": self.anybody_told,
             "missed": list(self.missed),
+            "findings": list(self.findings),
             "beyond": list(self.beyond),
+            "unrecorded": list(self.unrecorded),
+            "clipped": list(self.clipped),
+            "unread": list(self.unread),
             "unseeable": list(self.unseeable),
             "unclaimed": list(self.unclaimed),
             "paused": [[_stamp(start), _stamp(end)] for start, end in self.paused],
@@ -134,22 +163,21 @@ class Scores:
                 f"{_count(self.whole.already, 'incident')} began while an alarm was in ALARM already: "
                 "nobody was told anew, and the delay counts as 0"
             )
-        for name in self.missed:
-            yield f"nobody was told of {name}" + (
-                ": no alarm of this template has a name that it asks for" if name in self.unclaimed else ""
-            )
-        for names, what in (
-            (self.beyond, "outside the time that was evaluated"),
-            (self.unseeable, "seen only by alarms without data"),
-        ):
-            if names:
-                yield f"not scored, {what}: {_some(names)}"
+        yield from self.findings
+        if self.beyond:
+            yield f"not scored, outside the time that was evaluated: {_some(self.beyond)}"
+        if self.unrecorded:
+            yield f"not scored, at a time of which there is no data: {_some(self.unrecorded)}"
+        if self.clipped:
+            yield f"began before the first moment judged that has data, from which the delay counts: {_some(self.clipped)}"
         for start, end in self.paused:
             yield f"no series has data from {_stamp(start)} to {_stamp(end)}, so this time does not count"
         if self.in_pauses:
             yield f"{_count(self.in_pauses, 'firing')} began where nothing was recorded, and {_do(self.in_pauses)} not count"
         if self.without_data:
             yield f"{_count(len(self.without_data), 'alarm')} without data, not scored: {_some(self.without_data)}"
+        if self.unread:
+            yield f"{_count(len(self.unread), 'metric')} that no alarm reads: {_some(self.unread)}"
         for refused in self.refused:
             yield f"not evaluated: {refused.name}: {refused.reason}"
 
@@ -196,17 +224,18 @@ def score_timeline(
     """Score a timeline that is there already; ``paused`` is what was not recorded, by default what the series say."""
     start, end = timeline.start, timeline.end
     given = tuple(incidents or ())
-    judged = [one for one in given if one.overlaps(start, end)]
-    # An outage may stop every metric; the time of an incident counts however silent it is.
+    span = store.span()
     if paused is None:
         paused = pauses(template, store, start, end)
+    sorted_out = recorded(given, start, end, span, paused)
+    judged = sorted_out.scored
+    # An outage may stop every metric; the time of an incident counts however silent it is.
     paused = subtract(paused, [(one.start, one.end) for one in judged])
     watched = able(timeline, subtract([(start, end)], paused))
     every: tuple[Alarm | CompositeAlarm, ...] = (*template.alarms, *template.composites)
     known = {alarm.name: alarm for alarm in every if alarm.name in timeline.changes}
     silent = _silent(template.composites, timeline)
     # At the first datapoint of all there is nothing before it to read: who fires at missing data fires then.
-    span = store.span()
     blind = span is None or start <= span[0]
     fired, dropped = {}, 0
     for name, found in firings(timeline).items():
@@ -226,7 +255,11 @@ def score_timeline(
         whole=score_set(WHOLE if anybody else "all", told, seeable, watched),
         telling=tuple(telling) if anybody else tuple(sorted(fired)),
         anybody_told=anybody,
-        beyond=tuple(one.name for one in given if one not in judged),
+        beyond=sorted_out.beyond,
+        unrecorded=sorted_out.unrecorded,
+        clipped=sorted_out.clipped,
+        given=len(given),
+        unread=tuple(map(str, unread(template, store))),
         unseeable=tuple(one.name for one in judged if one not in seeable),
         unclaimed=tuple(one.name for one in judged if one not in claimed),
         paused=tuple(merge(paused)),

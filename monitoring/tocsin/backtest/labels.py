@@ -17,16 +17,21 @@ _KEYS = ("Name", "Start", "End", "Alarms")
 _MOST_CHARACTERS = 64 * 1024 * 1024
 
 
-def read_labels(path: Path) -> tuple[Incident, ...]:
-    """The incidents of a file, by start.
+def read_labels(*paths: Path) -> tuple[Incident, ...]:
+    """The incidents of all files together, by start.
 
     Each object: ``Start`` and ``End`` (ISO 8601 with zone; the end is the first moment after the incident), optional
     ``Name``, and ``Alarms``: glob patterns of the alarms that should see it, any alarm if left out.  An incident
     without a name is called by its start.  Raises SimulationError with file and position: not JSON, unknown keys, a
     time without zone, an end before its start, one incident given twice, incidents for the same alarms that overlap.
     """
-    records = read_objects(path, "incident", most=_MOST_CHARACTERS, empty="is empty; a history without incidents is []")
-    found = [(_incident(record, where), where) for record, where in records]
+    found = [
+        (_incident(record, where), where)
+        for path in paths
+        for record, where in read_objects(
+            path, "incident", most=_MOST_CHARACTERS, empty="is empty; a history without incidents is []"
+        )
+    ]
     found.sort(key=lambda one: (one[0].start, one[0].end, one[0].name))
     _refuse_repeated_names(found)
     _refuse_overlaps(found)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 
 import numpy as np
 
@@ -17,18 +18,20 @@ from ..alarm import Alarm, AlarmState, CompositeAlarm
 from ..burn_rate import heartbeat_window
 from ..model import Severity, SinceSuccess
 from ..plan import Plan
+from ..simulate.reading import Reading
 from ..simulate.template import AlarmTemplate
-from ..simulate.timeline import Timeline
+from ..simulate.timeline import Timeline, simulate
 from ..units import format_duration, format_number
 from .incident import Incident
-from .judge import budget_gone, firings, play
+from .judge import budget_gone, firings
 from .promises import Promise, promises
 from .runs import Job
-from .traffic import DAY, MINUTE, Course, Floats, Nature, Traffic, moment, nature
+from .traffic import DAY, MINUTE, Course, Floats, Nature, Traffic, moment, nature, record
 
 _BUSY, _QUIET = 100, "10 events an hour"
 _EVERY = 6  # minutes between two events of a quiet time
 _HISTORY, _CALM = 3 * DAY, 10
+_HOUR = timedelta(hours=1)
 # An hour is what an outage may well last; where no page comes of it, six hours are the longest window that pages.
 _LENGTHS = (60, 360)
 _SPOKEN = {Severity.PAGE: "pages", Severity.TICKET: "opens a ticket"}
@@ -120,19 +123,23 @@ def _outage(promise: Promise, severity: Severity, valid: Floats, minutes: int) -
     return _Seen(fired[0].at - start, budget, last.at - end if last.at > end else None)
 
 
-def _play(promise: Promise, severity: Severity, traffic: Traffic) -> tuple[Timeline, str]:
-    """Only the alarms of one severity, which is half the work."""
-    name = promise.alarms[severity]
-    return play(replace(promise, template=promise.template_of(severity)), traffic), name
+def _play(promise: Promise, severity: Severity, traffic: Traffic, evaluated: int = 0) -> tuple[Timeline, str]:
+    """Only the alarms of one severity, which is half the work; ``evaluated``: the minute of the hour of hourly ones."""
+    template = promise.template_of(severity)
+    names = [alarm.name for alarm in template.alarms] + [composite.name for composite in template.composites]
+    states = dict.fromkeys(names, AlarmState.OK)
+    store, reading = record(promise.slo.sli.measure, traffic), Reading(hourly_minute=evaluated)
+    timeline = simulate(template, store, moment(traffic.watched), traffic.end, initial=states, reading=reading)
+    return timeline, promise.alarms[severity]
 
 
 def _missed_run(promise: Promise) -> str:
     measure = promise.slo.sli.measure
     assert isinstance(measure, SinceSuccess)
     job, window = Job.of(measure), heartbeat_window(promise.slo)
-    # Where it is evaluated hourly, it matters in which minute of the hour a run succeeds.
-    hourly = window.period * window.periods > 86_400
-    seen = [_without_runs(promise, job, minute) for minute in ((0, 59) if hourly else (0,))]
+    # Where it is evaluated hourly, it matters in which minute of the hour a run succeeds, and in which it is evaluated.
+    minutes = (0, 59) if window.period * window.periods > 86_400 else (0,)
+    seen = [_without_runs(promise, job, minute, evaluated) for minute, evaluated in product(minutes, repeat=2)]
     pages, resets = [page for page, _ in seen], [reset for _, reset in seen]
     since = "a run that is missed" if measure.every is not None else "no more successes after one"
     counted = "it was due" if measure.every is not None else "it"
@@ -145,20 +152,25 @@ def _missed_run(promise: Promise) -> str:
 
 def _at_most(resets: Iterable[timedelta]) -> str:
     longest = max(resets)
+    if longest > _HOUR:
+        longest = math.ceil(longest / _HOUR) * _HOUR
     return f"within {_length(longest)} of"
 
 
-def _without_runs(promise: Promise, job: Job, minute: int) -> tuple[timedelta, timedelta]:
-    """How long after the first missed run it pages, and how long after the next success that is over."""
+def _without_runs(promise: Promise, job: Job, minute: int, evaluated: int) -> tuple[timedelta, timedelta]:
+    """How long after the first missed run it pages, and how long after the next success that is over.
+
+    Runs succeed in the ``minute`` of an hour; an alarm that is evaluated hourly is so in the minute ``evaluated``.
+    """
     before = 3
     due = [number * job.cycle + minute for number in range(before)]
     length = (before + 3) * job.cycle + 2 * job.slack + 4 * 60
     missed = moment(before * job.cycle + minute)
-    timeline, name = _play(promise, Severity.PAGE, _runs(due, length, due[-1] + 1))
+    timeline, name = _play(promise, Severity.PAGE, _runs(due, length, due[-1] + 1), evaluated)
     page = firings(timeline, name)[0].at
     cycles = math.ceil((page - moment(due[-1])) / (job.cycle * MINUTE))
     again = due[-1] + cycles * job.cycle
-    timeline, name = _play(promise, Severity.PAGE, _runs([*due, again], again + 3 * 60, due[-1] + 1))
+    timeline, name = _play(promise, Severity.PAGE, _runs([*due, again], again + 3 * 60, due[-1] + 1), evaluated)
     over = next(
         one.at for one in timeline.changes[name] if one.at >= moment(again) and one.state is not AlarmState.ALARM
     )

@@ -6,8 +6,10 @@ and the same release of matplotlib.
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -67,7 +69,9 @@ _LEAST_BURN = 0.1
 
 # Okabe and Ito's palette, which people with any colour vision tell apart; dark and light differ in print as well.
 _DARK, _LIGHT, _ORANGE, _GREY = "#0072B2", "#56B4E9", "#D55E00", "#5F6A72"
-_INCIDENT = "#F0E442"
+# An edge, so that a short incident in a long time is seen; and lines thinner than it.
+_SHADE: Mapping[str, Any] = {"facecolor": (0.94, 0.89, 0.26, 0.4), "edgecolor": "#8A7F00", "linewidth": 0.9}
+_TOLD: Mapping[str, Any] = {"color": _ORANGE, "linewidth": 0.6, "linestyle": ":"}
 _STATE: Mapping[AlarmState, Mapping[str, Any]] = {
     AlarmState.OK: {"facecolor": "#D5E3EC", "edgecolor": "none"},
     AlarmState.ALARM: {"facecolor": _ORANGE, "edgecolor": "none"},
@@ -110,10 +114,23 @@ def plot_format(path: Path) -> str:
     if not path.parent.is_dir():
         raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
     try:
-        import matplotlib  # noqa: F401
+        with _quietly():
+            import matplotlib  # noqa: F401
     except ImportError:
         raise InputError("drawing needs matplotlib, which is not installed; install tocsin[plot]") from None
     return suffix
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what matplotlib says of its caches, such as that it has no folder for them: they are not the picture."""
+    log = logging.getLogger("matplotlib")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def plot_run(run: Run, path: Path) -> None:
@@ -135,7 +152,7 @@ def plot_run(run: Run, path: Path) -> None:
     telling = list(run.promise.alarms.values())
     panels.append(_states(timeline, telling, clock))
     title = f"{run.promise.system} · {slo.name}: {run.scenario}"
-    said = [sentence(run, outcome) for outcome in run.outcomes]
+    said = [sentence(outcome) for outcome in run.outcomes]
     what = "the incident began" if run.incidents else "the beginning"
     _draw(path, suffix, title, said, panels, timeline, run.incidents, clock, f"time since {what}")
 
@@ -191,7 +208,7 @@ def _draw(
     settings: dict[Any, Any] = {
         key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith(("backend", "webagg"))
     }
-    with mpl.rc_context(settings | dict(_STYLE)):
+    with _quietly(), mpl.rc_context(settings | dict(_STYLE)):
         heights = [panel.height for panel in panels]
         head, foot = 0.3 + 0.17 * len(said), 0.75
         figure = Figure(
@@ -206,10 +223,10 @@ def _draw(
             for incident in incidents:
                 left, right = max(begin, clock(incident.start)), min(end, clock(incident.end))
                 if left < right:
-                    axes.axvspan(left, right, color=_INCIDENT, alpha=0.35, linewidth=0, zorder=0)
+                    axes.axvspan(left, right, zorder=0, **_SHADE)
             told = [one for one in timeline.notifications if one.state is AlarmState.ALARM]
             for one in told[:_MOST_LINES]:
-                axes.axvline(clock(one.at), color=_ORANGE, linewidth=0.9, zorder=1.5)
+                axes.axvline(clock(one.at), zorder=1.5, **_TOLD)
         last = rows[-1]
         last.set_xlim(begin, end if end > begin else begin + 1)
         places, labels = clock.ticks(*last.get_xlim())
@@ -239,16 +256,16 @@ def _legend(incidents: Sequence[Incident], timeline: Timeline) -> list[Any]:
         Patch(label=state.value, **look) for state, look in _STATE.items() if state in seen or state is AlarmState.ALARM
     ]
     if incidents:
-        handles.append(Patch(label="incident", facecolor=_INCIDENT, alpha=0.35))
+        handles.append(Patch(label="incident", **_SHADE))
     handles += [
-        Line2D([], [], color="none", label="somebody is told", **_MARKS[AlarmState.ALARM]),
+        Line2D([], [], label="somebody is told", **_TOLD, **_MARKS[AlarmState.ALARM]),
         Line2D([], [], color="none", label="… that it is over", **_MARKS[AlarmState.OK]),
     ]
     return handles
 
 
 _MARKS: Mapping[AlarmState, Mapping[str, Any]] = {
-    AlarmState.ALARM: {"marker": "v", "markersize": 8, "markerfacecolor": "black", "markeredgecolor": "white"},
+    AlarmState.ALARM: {"marker": "v", "markersize": 6, "markerfacecolor": "black", "markeredgecolor": "white"},
     AlarmState.OK: {"marker": "o", "markersize": 5, "markerfacecolor": "white", "markeredgecolor": "black"},
     AlarmState.INSUFFICIENT_DATA: {
         "marker": "D",
@@ -362,6 +379,10 @@ def _draw_metric(axes: Axes, curve: Measured) -> None:
     few = {"marker": "."} if len(curve.hours) < _FEW else {}
     axes.fill_between(curve.hours, curve.low, curve.high, color=_LIGHT, linewidth=0)
     axes.plot(curve.hours, curve.high, color=_DARK, linewidth=1.0, **few)  # type: ignore[arg-type]
+    missing = np.concatenate(([True], np.isnan(curve.high), [True]))
+    alone = ~missing[1:-1] & missing[:-2] & missing[2:]
+    if alone.any() and not few:
+        axes.plot(curve.hours[alone], curve.high[alone], color=_DARK, linestyle="none", marker=".", markersize=2)
     metric = curve.metric
     of = short(", ".join(value for _, value in metric.dimensions))
     heading = (

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..alarm import Metric
 from ..burn_rate import Tier
@@ -16,6 +17,7 @@ from ..plan import Plan, PlannedSlo
 from ..simulate.composite import alarm_name, names_in, parse_rule
 from ..simulate.template import AlarmTemplate, read_template
 
+_BUILD = "; `tocsin build` writes the alarms of a system"
 _SPAN = re.compile(r"\$\{([A-Za-z0-9]+)\}")
 
 
@@ -43,26 +45,54 @@ class Promise:
 
 
 def read_promises(
-    plan: Plan, path: Path, parameters: Mapping[str, str], only: Collection[str] = ()
+    plan: Plan,
+    path: Path,
+    parameters: Mapping[str, str],
+    only: Collection[str] = (),
+    *,
+    committed: bool = True,
+    whole: bool = True,
 ) -> tuple[Promise, ...]:
     """The promises of ``plan`` with their alarms as the rendered template at ``path`` has them.
 
-    ``only`` the SLOs of these names, where any are given.  ``parameters`` are values of the template's parameters.  Raises InputError where there is no such file, and
-    SimulationError for an alarm that it lacks.
+    ``only`` the SLOs of these names, where any are given.  ``parameters`` are values of the template's parameters.
+    ``committed``: whether ``tocsin build`` writes this file.  Raises InputError where there is no such file, and
+    SimulationError for an alarm that it lacks; unless ``whole``, what it lacks is left out instead.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; `tocsin build` writes the alarms of a system")
+        raise InputError(f"{path}: no such file" + (_BUILD if committed else ""))
     declared = load(path).tree.get("Parameters")
     values = {
         name: str(body["Default"])
         for name, body in (declared.items() if isinstance(declared, dict) else ())
         if isinstance(body, dict) and "Default" in body
     }
-    return promises(plan, read_template(path, parameters), str(path), {**values, **parameters}, only)
+    template = read_template(path, parameters)
+    return promises(plan, template, str(path), {**values, **parameters}, only, committed=committed, whole=whole)
+
+
+def declared_slos(path: Path) -> tuple[str, ...]:
+    """The SLOs that the alarms of a rendered template say they belong to, by name.  Raises TemplateError."""
+    resources = load(path).tree.get("Resources")
+    found = set()
+    for body in resources.values() if isinstance(resources, dict) else ():
+        inside: Any = body
+        for key in ("Metadata", "Tocsin", "Slo"):
+            inside = inside.get(key) if isinstance(inside, dict) else None
+        if isinstance(inside, str):
+            found.add(inside)
+    return tuple(sorted(found))
 
 
 def promises(
-    plan: Plan, template: AlarmTemplate, where: str, values: Mapping[str, str], only: Collection[str] = ()
+    plan: Plan,
+    template: AlarmTemplate,
+    where: str,
+    values: Mapping[str, str],
+    only: Collection[str] = (),
+    *,
+    committed: bool = True,
+    whole: bool = True,
 ) -> tuple[Promise, ...]:
     """As ``read_promises``, from alarms in memory; ``values`` are those that stand in their names for parameters."""
     known = _needs(template)
@@ -73,8 +103,13 @@ def promises(
         alarms = {
             severity: _filled(plan[logical_id].alarm.name, values) for severity, logical_id in planned.alarms.items()
         }
+        if not whole:
+            refused = {one.name for one in template.unsupported}
+            alarms = {severity: name for severity, name in alarms.items() if name in known or name in refused}
+            if not alarms:
+                continue
         for name in alarms.values():
-            _refuse_missing(template, known, planned, name, where)
+            _refuse_missing(template, known, planned, name, where, _BUILD if committed else "")
         found.append(
             Promise(
                 plan.system.name,
@@ -99,15 +134,18 @@ def _needs(template: AlarmTemplate) -> dict[str, frozenset[str]]:
 
 
 def _refuse_missing(
-    template: AlarmTemplate, known: Mapping[str, frozenset[str]], planned: PlannedSlo, name: str, where: str
+    template: AlarmTemplate,
+    known: Mapping[str, frozenset[str]],
+    planned: PlannedSlo,
+    name: str,
+    where: str,
+    advice: str,
 ) -> None:
     for refused in template.unsupported:
         if refused.name == name:
             raise SimulationError(f"{where}: {name} of SLO {planned.slo.name} cannot be evaluated: {refused.reason}")
     if name not in known:
-        raise SimulationError(
-            f"{where}: has no alarm {name!r}, by which SLO {planned.slo.name} tells; `tocsin build` writes it"
-        )
+        raise SimulationError(f"{where}: has no alarm {name!r}, by which SLO {planned.slo.name} tells{advice}")
 
 
 def _only(template: AlarmTemplate, known: Mapping[str, frozenset[str]], wanted: set[str]) -> AlarmTemplate:

@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from ..model import Severity
+from ..simulate.composite_course import usable_composites
+from ..simulate.template import Unsupported, read_template
 from ..units import format_duration, format_number, format_ratio
-from .judge import Outcome, Run, Verdict, run_scenario
+from .judge import Outcome, Remark, Run, Verdict, run_scenario
 from .promises import Promise
 from .scenarios import SCENARIOS, USUAL, Scenario
 from .theory import Expected
 from .year import Year, healthy_year
 
-_HEAD = ("scenario", "tells", "expected", "fired after", "in theory", "reset after", "budget gone", "told", "verdict")
+_HEAD = (
+    "scenario",
+    "tells",
+    "expected",
+    "in theory",
+    "in ALARM after",
+    "told after",
+    "budget gone",
+    "told",
+    "reset after",
+    "verdict",
+)
 _NOTHING = "–"
 
 
@@ -33,6 +47,7 @@ class ScenarioReport:
     """What the alarms of ``template`` did in every scenario.
 
     ``usual``: events a minute in ordinary times.  ``years`` is empty where only some scenarios were asked for.
+    ``refused`` are alarms of the template that cannot be evaluated.
     """
 
     system: str
@@ -42,6 +57,7 @@ class ScenarioReport:
     runs: tuple[Run, ...]
     left_out: tuple[LeftOut, ...]
     years: tuple[Year, ...] = field(default=())
+    refused: tuple[Unsupported, ...] = field(default=())
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -70,6 +86,25 @@ class ScenarioReport:
             ),
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing and no finding."""
+        outcomes = self.outcomes
+        return (
+            *(
+                ["told late or never: a ticket waits while the page of its promise is out"]
+                if any(one.held_back for one in outcomes)
+                else []
+            ),
+            *(
+                f"{one.slo}, {one.scenario}: the {one.severity.value} told {_times(one.notifications)} of one incident: "
+                "between two bad events its short window is empty"
+                for one in outcomes
+                if one.remark is Remark.QUIET
+            ),
+            *(f"not evaluated: {one.name}: {one.reason}" for one in self.refused),
+        )
+
     def as_json(self) -> dict[str, Any]:
         """All figures; durations in seconds, ``budget_gone`` as a share."""
         return {
@@ -81,6 +116,7 @@ class ScenarioReport:
             "outcomes": [outcome.as_json() for outcome in self.outcomes],
             "left_out": [{"slo": one.slo, "scenario": one.scenario, "reason": one.reason} for one in self.left_out],
             "healthy_year": [year.as_json() for year in self.years],
+            "refused": {one.name: one.reason for one in self.refused},
             "findings": list(self.findings),
         }
 
@@ -119,6 +155,7 @@ class ScenarioReport:
                 yield f"a healthy year of {name}: {counts}"
 
     def _end(self) -> Iterator[str]:
+        yield from self.notes
         for finding in self.findings:
             yield f"finding: {finding}"
         good = sum(outcome.good for outcome in self.outcomes)
@@ -137,11 +174,12 @@ def run_library(
     seed: int,
     usual: float = USUAL,
     years: bool,
+    refused: Sequence[Unsupported] = (),
     step: Callable[[str], None] = lambda what: None,
 ) -> ScenarioReport:
     """Run each scenario against each promise it is about; ``years``: also a healthy year of each.
 
-    ``step`` is told what is about to be run.  Raises SimulationError.
+    ``step`` is told what is about to be run; ``refused`` is only handed on.  Raises SimulationError.
     """
     runs, left_out, healthy = [], [], []
     for promise in promises:
@@ -155,7 +193,13 @@ def run_library(
             step(f"{promise.slo.name}: a healthy year")
             healthy.append(healthy_year(promise, seed, usual=usual))
     system = promises[0].system if promises else ""
-    return ScenarioReport(system, template, seed, usual, tuple(runs), tuple(left_out), tuple(healthy))
+    return ScenarioReport(system, template, seed, usual, tuple(runs), tuple(left_out), tuple(healthy), tuple(refused))
+
+
+def not_evaluated(path: Path, parameters: Mapping[str, str]) -> tuple[Unsupported, ...]:
+    """The alarms of the rendered template at ``path`` that cannot be evaluated, with the reason."""
+    template = read_template(path, parameters)
+    return (*template.unsupported, *usable_composites(template)[1])
 
 
 def steps(promises: Sequence[Promise], scenarios: Sequence[Scenario], *, years: bool) -> int:
@@ -171,12 +215,13 @@ def _rows(run: Run) -> Iterator[tuple[str, ...]]:
             name,
             one.severity.value,
             one.expected.value,
-            _spoken(one.detected_after) if one.detected_after is not None else "yes" if one.fired else _NOTHING,
             _theory(one),
-            _spoken(one.reset_after),
+            _spoken(one.in_alarm_after) if one.in_alarm_after is not None else "yes" if one.fired else _NOTHING,
+            _spoken(one.told_after) if one.told_after is not None else "yes" if one.told_at else _NOTHING,
             _NOTHING if one.budget_gone is None else f"{format_number(one.budget_gone * 100, 3)} %",
             str(one.notifications) if one.fired else _NOTHING,
-            one.verdict.value,
+            _spoken(one.reset_after),
+            f"{one.verdict.value}, {one.remark.value}" if one.remark else one.verdict.value,
         )
         name = ""
 
@@ -205,7 +250,13 @@ def _finding(outcome: Outcome) -> str:
         case Verdict.MISSED:
             return f"{what} never fired; in theory after {_theory(outcome)}"
         case Verdict.LATE:
-            return f"{what} fired after {_spoken(outcome.detected_after)}; in theory after {_theory(outcome)}"
+            when = outcome.in_alarm_after if outcome.told_after is None else outcome.told_after
+            return f"{what} told somebody after {_spoken(when)}; in theory after {_theory(outcome)}"
+        case Verdict.TOLD_NOBODY:
+            after = _spoken(outcome.in_alarm_after)
+            return f"{what} was in ALARM after {after} and told nobody: look at its actions and its suppressor"
+        case Verdict.FLAPS:
+            return f"{what} told {_times(outcome.notifications)} of one incident"
         case Verdict.STUCK:
             after = "until the end" if outcome.reset_after is None else f"for {_spoken(outcome.reset_after)}"
             return f"{what} stayed in ALARM {after} after the incident was over"

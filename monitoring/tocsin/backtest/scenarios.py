@@ -307,5 +307,7 @@ def chosen(names: Sequence[str]) -> tuple[Scenario, ...]:
     """The scenarios of these names in the library's order; all for none.  Raises InputError for an unknown name."""
     for name in names:
         if name not in SCENARIOS:
-            raise InputError(f"no scenario {name!r}; {nearest(name, SCENARIOS)}")
+            close = nearest(name, SCENARIOS)
+            hint = f"{close}; " if close.startswith("did you mean") else ""
+            raise InputError(f"no scenario {name!r}; {hint}all there are: {', '.join(SCENARIOS)}")
     return tuple(one for one in SCENARIOS.values() if not names or one.name in names)

@@ -15,6 +15,8 @@ from .trial import Figures, Floats, Part, Setting, Trial
 # M of N that are tried beside the present one.
 SHAPES = ((1, 1), (2, 2), (3, 3), (2, 3), (3, 5), (5, 5))
 _DAY = 86_400
+# A wider margin may cost so many seconds of delay, and never more than one period.
+_MOST_DELAY = 300
 # Thresholds tried for each M of N: each of the most extreme values, then ever fewer towards the middle.
 _EXTREMES = 40
 _GAPS = 30
@@ -74,8 +76,9 @@ def best_with_incidents(trial: Trial, part: Part) -> Found | None:
     """The setting that sees most and is wrong least; None if none does better than the present one.
 
     Not less is seen than now, and what is seen more is not bought with noise: there are more incidents seen in addition than
-    false alarms.  Nor is it on for long while nothing is wrong.  Of equals the one with the fewest false alarms (a day in ALARM counts as one), then,
-    give or take one period, the quickest; of these the threshold in the middle of the widest stretch that does as well.
+    false alarms.  Nor is it on for long while nothing is wrong.  Of equals the one with the fewest false alarms (a day in
+    ALARM counts as one), then the quickest, give or take one period or five minutes, whichever is less; of these the
+    threshold in the middle of the widest stretch that does as well.
     """
     alarm = trial.alarm
     present = Setting.of(alarm)
@@ -96,7 +99,7 @@ def best_with_incidents(trial: Trial, part: Part) -> Found | None:
         quickest = min(map(_delay, equals))
         if not _better(rank, quickest, now, alarm.period):
             break
-        chosen = {id(one) for one in equals if _delay(one) <= quickest + alarm.period}
+        chosen = {id(one) for one in equals if _delay(one) <= quickest + min(alarm.period, _MOST_DELAY)}
         runs = [
             (shape, *_around([threshold for threshold, _ in stretch], trial.distinct()))
             for shape, row in tried.items()

@@ -107,10 +107,10 @@ def _tells(alarm: Alarm) -> bool:
 
 def _logical_ids(path: Path, parameters: Mapping[str, str]) -> dict[str, str]:
     from ..cloudformation.document import load
-    from ..cloudformation.intrinsics import resolve
+    from ..simulate.resource_names import resolve_named
 
     found = {}
-    for one in resolve(load(path), parameters):
+    for one in resolve_named(load(path), parameters):
         if one.type == "AWS::CloudWatch::Alarm":
             name = one.properties.get("AlarmName")
             found[escape(name) if isinstance(name, str) else one.logical_id] = one.logical_id

@@ -21,6 +21,8 @@ from .traffic import Course, Floats, Marks
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _HOUR = 60
+# What happens just after a full hour is read by the evaluation of the next, which may come in its last minute.
+_HOURLY_LATEST = _HOUR + 59
 # So near to a threshold chance decides: traffic comes in whole events, and counts of them vary.
 _EDGE = 0.02
 
@@ -37,7 +39,8 @@ class Expected(StrEnum):
 class Expectation:
     """What should happen, and between how long ``after`` the start of the incident and ``at_latest`` after it.
 
-    ``at_latest`` is later by an hour where the window is evaluated hourly.
+    ``at_latest`` is later by almost two hours where the window is evaluated hourly: on data up to the full hour, in a
+    minute of the next hour that AWS does not document.
     """
 
     expected: Expected
@@ -62,14 +65,14 @@ def expect_burn(slo: Slo, tiers: Sequence[Tier], course: Course, watched: int, o
     if not sure:
         return Expectation(Expected.EITHER) if possible else SILENT
     first = min(at for at, _ in sure)
-    latest = min(at + _HOUR if hourly else at for at, hourly in sure)
+    latest = min(at + _HOURLY_LATEST if hourly else at for at, hourly in sure)
     return Expectation(Expected.FIRES, _minutes(first - onset), _minutes(latest - onset))
 
 
 def expect_run(window: HeartbeatWindow, successes: Floats, minutes: int, watched: int, onset: int) -> Expectation:
     """What a heartbeat alarm should do, given the minutes in which a run succeeded."""
     within = window.period * window.periods // 60
-    pace = _HOUR if window.period * window.periods > 86_400 else 1
+    hourly = window.period * window.periods > 86_400
     ends = np.append(successes[1:], minutes)
     gone = successes + within
     late = (ends > watched) & (ends > gone)
@@ -77,8 +80,10 @@ def expect_run(window: HeartbeatWindow, successes: Floats, minutes: int, watched
         return SILENT
     index = int(np.flatnonzero(late)[0])
     # A success counts until the datapoint that holds its minute has left the window, seen at the next evaluation.
-    after, latest = float(gone[index]), float(gone[index]) + pace
-    expected = Expected.FIRES if ends[index] > latest else Expected.EITHER
+    after, latest = float(gone[index]), float(gone[index]) + (_HOURLY_LATEST if hourly else 1)
+    # What is evaluated is the window up to the full hour: a success after it comes too late, even before the evaluation.
+    empty = ends[index] > gone[index] + (_HOUR if hourly else 1)
+    expected = Expected.FIRES if empty and minutes > latest else Expected.EITHER
     return Expectation(expected, _minutes(after - onset), _minutes(latest - onset))
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..alarm import Alarm, Comparison, EvaluationWindow, TreatMissingData
 from ..simulate.metric_alarm import effective_treatment
 from ..simulate.reading import DEFAULT, Reading
-from ..simulate.schedule import clip, is_multi_day, step
+from ..simulate.schedule import DAY, clip, is_multi_day, step
 from ..simulate.sweep import sweep
 from ..simulate.verdict import Verdict, judge
 from .incident import Incident
@@ -117,7 +117,7 @@ def unfit(alarm: Alarm) -> str | None:
 
 
 class Trial:
-    """One alarm over one history.
+    """One alarm over one history, for settings of up to ``longest`` datapoints that do not look back more than a day.
 
     Evaluations that read the same as the one before are left out, because they change nothing; ``marks`` are moments at which
     a row is kept all the same, so that parts can begin and end there.
@@ -135,6 +135,8 @@ class Trial:
         reading: Reading = DEFAULT,
     ) -> None:
         self.alarm, self.reading = alarm, reading
+        # No more datapoints than fit into a day: an alarm that looks back further is evaluated hourly.
+        longest = max(alarm.evaluation_periods, min(longest, DAY // alarm.period))
         pace, first = step(alarm), clip(alarm, start)
         count = int((end - first).total_seconds()) // pace + 1
         swept = sweep(

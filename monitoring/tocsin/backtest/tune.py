@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..alarm import Alarm, TreatMissingData
+from ..alarm import Alarm, Metric, TreatMissingData
 from ..errors import SimulationError
 from ..simulate.reading import DEFAULT, Reading
+from ..simulate.schedule import refuse_too_long
 from ..simulate.template import AlarmTemplate
 from ..simulate.timeline import simulate
 from ..units import format_duration
-from .coverage import pauses
+from .coverage import pauses, recorded
 from .incident import Incident
 from .labelled import aligned, figures_shown, score_timeline
 from .scoring import Score, Span, subtract, total
@@ -127,17 +128,19 @@ def tune(
     """Look for better settings of the ``subjects`` among the template's alarms; others are not touched.
 
     ``incidents`` is None where there are no labels: then the history is taken as healthy.  The figures of each proposal
-    come from a full simulation with it.
+    come from a full simulation with it.  Raises SimulationError for a history of more than ten years.
     """
-    given = None if incidents is None else [one for one in incidents if one.overlaps(start, end)]
-    paused = subtract(pauses(template, store, start, end), [(one.start, one.end) for one in given or ()])
+    refuse_too_long(start, end)
+    paused = pauses(template, store, start, end)
+    given = None if incidents is None else [*recorded(incidents, start, end, store.span(), paused).scored]
+    paused = subtract(paused, [(one.start, one.end) for one in given or ()])
     work = _Work(store, given, start, end, paused, reading)
-    proposals, kept = [], {}
+    proposals, kept, held = [], {}, {*store.metrics()}
     for alarm in sorted(template.alarms, key=lambda one: one.name):
         if alarm.name not in subjects:
             continue
         try:
-            outcome = work.consider(alarm, subjects[alarm.name])
+            outcome = work.consider(alarm, subjects[alarm.name], held)
         except SimulationError as error:  # a statistic that the series cannot yield
             outcome = f"because {error}"
         if isinstance(outcome, Proposal):
@@ -156,14 +159,16 @@ class _Work:
     paused: list[Span]
     reading: Reading
 
-    def consider(self, alarm: Alarm, subject: Subject) -> Proposal | str:
-        """A proposal, or why there is none."""
+    def consider(self, alarm: Alarm, subject: Subject, held: Set[Metric]) -> Proposal | str:
+        """A proposal, or why there is none; ``held`` are the metrics there is data for."""
         if isinstance(subject, Declared) and subject.siblings:
             return "because one override would change several alarms of this kind at once"
         if alarm.treat_missing_data is TreatMissingData.BREACHING:
             return "because they tell of missing data, which has no threshold"
         if (reason := unfit(alarm)) is not None:
             return f"because {reason}" if reason.startswith("it ") else reason
+        if held.isdisjoint(alarm.metrics):
+            return "without data"
         longest = max(alarm.evaluation_periods, _LONGEST_SHAPE)
         mine = [one for one in self.incidents or () if one.concerns(alarm.name)]
         marks = {moment for one in mine for moment in (one.start, one.end)}

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import click
 
 from ..errors import InputError, nearest
 from .here import planned_here
-from .options import PATH, examples, json_option, metric_option, param_option
+from .options import PATH, examples, json_option, metric_option, once, param_option
 from .output import echo, print_json
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ..backtest.promises import Promise
     from ..backtest.report import ScenarioReport
     from ..backtest.scenarios import Scenario
+    from ..plan import Plan
+    from ..project import Project
 
 FINDINGS = 1
 
@@ -35,7 +38,13 @@ FINDINGS = 1
     ),
 )
 @click.argument("system", required=False)
-@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario; may be repeated.")
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="NAME",
+    help="Only this scenario; may be repeated; a NAME that there is not lists them all.",
+)
 @click.option("--slo", "slos", multiple=True, metavar="NAME", help="Only this SLO; may be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the random numbers (default: 1).")
 @click.option(
@@ -48,9 +57,16 @@ FINDINGS = 1
 @click.option("--template", type=PATH, help="Judge this rendered template (default: the committed one of the system).")
 @click.option("--series", type=PATH, multiple=True, help="Judge by this file of metric series; may be repeated.")
 @metric_option
-@click.option("--labels", type=PATH, help="A file that says when there was an incident (with --series).")
-@click.option("--from", "start", metavar="TIME", help="First moment to judge (with --series).")
-@click.option("--to", "end", metavar="TIME", help="Last moment to judge (with --series).")
+@click.option(
+    "--labels",
+    type=PATH,
+    multiple=True,
+    help="A file that says when there was an incident (with --series); may be repeated.",
+)
+@click.option(
+    "--from", "start", multiple=True, callback=once, metavar="TIME", help="First moment to judge (with --series)."
+)
+@click.option("--to", "end", multiple=True, callback=once, metavar="TIME", help="Last moment to judge (with --series).")
 @click.option("--plot", type=PATH, metavar="FILE", help="Draw it: .png, .svg or .pdf; one --scenario and one --slo.")
 @param_option
 @json_option
@@ -64,7 +80,7 @@ def backtest(
     template: Path | None,
     series: tuple[Path, ...],
     metrics: tuple[str, ...],
-    labels: Path | None,
+    labels: tuple[Path, ...],
     start: str | None,
     end: str | None,
     plot: Path | None,
@@ -91,7 +107,7 @@ def backtest(
         judged = _template(system, template)
         _recorded(judged, against, series, metrics, labels, start, end, plot, parameters, as_json)
         return
-    about_history = {"--labels": labels, "--metric": metrics or None, "--from": start, "--to": end}
+    about_history = {"--labels": labels or None, "--metric": metrics or None, "--from": start, "--to": end}
     for option, value in about_history.items():
         if value is not None:
             raise InputError(f"{option} goes with --series, the recorded history that it is about")
@@ -133,8 +149,8 @@ def _scenarios(
         raise InputError(f"{system}: declares no SLO, so there is no promise to run scenarios against")
     _refuse_unknown_slo(system, slos, [planned.slo.name for planned in plan.slos])
 
-    from ..backtest.promises import read_promises
-    from ..backtest.report import run_library, steps
+    from ..backtest.promises import declared_slos, read_promises
+    from ..backtest.report import not_evaluated, run_library, steps
     from ..backtest.scenarios import USUAL, chosen
 
     if plot is not None:
@@ -143,17 +159,23 @@ def _scenarios(
         plot_format(plot)
     library = chosen(names)
     committed = template or project.root / project.alarms / f"{system}.yaml"
-    judged: list[tuple[str, Sequence[Promise]]] = []
+    if template is None:
+        _refuse_stale(project, plan)
+    judged: list[tuple[str, Path, Sequence[Promise]]] = []
     for path in (committed, against):
         if path is not None:
-            found = read_promises(plan, path, parameters, slos)
+            ours = path is committed and template is None
+            # What one of two templates lacks is a difference between them; one that has nothing to compare is refused.
+            found = read_promises(plan, path, parameters, slos, committed=ours, whole=against is None)
+            if not found and path is committed:
+                read_promises(plan, path, parameters, slos, committed=ours)
             shown = f"{project.alarms}/{system}.yaml" if path is committed and template is None else str(path)
-            judged.append((shown, found))
-    _refuse_nothing_to_run(library, judged[0][1])
+            judged.append((shown, path, found))
+    _refuse_nothing_to_run(library, judged[0][2])
     years = not names
     reports: list[ScenarioReport] = []
-    with _progress(sum(steps(promises, library, years=years) for _, promises in judged)) as step:
-        for shown, promises in judged:
+    with _progress(sum(steps(promises, library, years=years) for _, _, promises in judged)) as step:
+        for shown, path, promises in judged:
             reports.append(
                 run_library(
                     promises,
@@ -162,6 +184,7 @@ def _scenarios(
                     seed=seed,
                     usual=USUAL if events is None else events,
                     years=years,
+                    refused=not_evaluated(path, parameters),
                     step=step,
                 )
             )
@@ -173,6 +196,10 @@ def _scenarios(
         from ..backtest.compare import compare_scenarios
 
         difference = compare_scenarios(*reports)
+        if against is not None and not slos:
+            known = {planned.slo.name for planned in plan.slos}
+            gone = [f"SLO {name}, which is not declared here" for name in declared_slos(against) if name not in known]
+            difference = replace(difference, only_there=(*difference.only_there, *gone))
         _print(difference.as_json, difference.lines, as_json)
     else:
         _print(reports[0].as_json, reports[0].lines, as_json)
@@ -185,7 +212,7 @@ def _recorded(
     against: Path | None,
     series: Sequence[Path],
     metrics: Sequence[str],
-    labels: Path | None,
+    labels: Sequence[Path],
     start: str | None,
     end: str | None,
     plot: Path | None,
@@ -202,8 +229,11 @@ def _recorded(
         from ..backtest.plot import plot_format
 
         plot_format(plot)
-    here = read_history(template, series, parameters, metrics=metrics, labels=labels, start=start, end=end)
+    here = read_history(template, series, parameters, metrics=metrics, labels=labels or None, start=start, end=end)
     scores: Scores = backtest_labelled(here.template, here.store, here.incidents, here.start, here.end)
+    if not scores.alarms:
+        refused = f"; {scores.refused[0].name}: {scores.refused[0].reason}" if scores.refused else ""
+        raise InputError(f"no alarm of {template} has data between the first and the last moment judged{refused}")
     if plot is not None and scores.timeline is not None:
         from ..backtest.plot import plot_timeline
 
@@ -218,7 +248,7 @@ def _recorded(
         _print(difference.as_json, difference.lines, as_json)
     else:
         _print(scores.as_json, scores.lines, as_json)
-    if scores.missed:
+    if scores.findings:
         sys.exit(FINDINGS)
 
 
@@ -228,11 +258,29 @@ def _template(system: str | None, template: Path | None) -> Path:
         if template is None:
             raise InputError("name a system, or give --template, whose alarms are to be judged")
         return template
-    project, _ = planned_here({}, only=system)
+    project, (plan,) = planned_here({}, only=system)
     path = template or project.root / project.alarms / f"{system}.yaml"
     if not path.is_file():
-        raise InputError(f"{path}: no such file; `tocsin build` writes the alarms of a system")
+        raise InputError(
+            f"{path}: no such file" + ("" if template else "; `tocsin build` writes the alarms of a system")
+        )
+    if template is None:
+        _refuse_stale(project, plan)
     return path
+
+
+def _refuse_stale(project: Project, plan: Plan) -> None:
+    """A file of alarms that is there and not what the declaration renders: what it does says nothing of the declaration."""
+    from ..workspace import compare, generate_for_templates
+
+    path = f"{project.alarms}/{plan.system.name}.yaml"
+    declared = next((file for file in generate_for_templates([plan], project) if file.path == path), None)
+    if declared is None or not (project.root / path).is_file():
+        return
+    if compare(project.root, [declared]):
+        raise InputError(
+            f"{path} is not what the declaration renders; run `tocsin build`, or judge the file as it is with --template"
+        )
 
 
 def _refuse_unknown_slo(system: str, asked: Sequence[str], known: Sequence[str]) -> None:

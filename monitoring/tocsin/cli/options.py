@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,15 @@ def param_option(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         metavar="NAME=VALUE",
         callback=_parameters,
-        help="Value of a template's parameter; may be given several times.",
+        help="Value of a template's parameter, or the name of a resource in it; may be given several times.",
     )(command)
+
+
+def once(_ctx: click.Context, _option: click.Parameter, values: Sequence[str]) -> str | None:
+    """The value of an option that may be given once; click itself would take the last of several."""
+    if len(values) > 1:
+        raise click.BadParameter(f"given {len(values)} times; give it once")
+    return values[0] if values else None
 
 
 metric_option = click.option(

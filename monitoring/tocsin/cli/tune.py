@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import InputError
-from .options import PATH, examples, json_option, metric_option, param_option
+from .options import PATH, examples, json_option, metric_option, once, param_option
 from .output import echo, print_json
 
 
@@ -21,9 +21,21 @@ from .output import echo, print_json
 @click.option("--template", type=PATH, help="Tune the alarms of this template instead of a declared system's.")
 @click.option("--series", type=PATH, multiple=True, required=True, help="A file of metric series; may be repeated.")
 @metric_option
-@click.option("--labels", type=PATH, help="When there were incidents; without it the history is taken as healthy.")
-@click.option("--from", "start", metavar="TIME", help="First moment to look at, such as 2026-01-01T00:00:00Z.")
-@click.option("--to", "end", metavar="TIME", help="Last moment to look at.")
+@click.option(
+    "--labels",
+    type=PATH,
+    multiple=True,
+    help="When there were incidents; without it the history is taken as healthy; may be repeated.",
+)
+@click.option(
+    "--from",
+    "start",
+    multiple=True,
+    callback=once,
+    metavar="TIME",
+    help="First moment to look at, such as 2026-01-01T00:00:00Z.",
+)
+@click.option("--to", "end", multiple=True, callback=once, metavar="TIME", help="Last moment to look at.")
 @param_option
 @json_option
 def tune(
@@ -31,7 +43,7 @@ def tune(
     template: Path | None,
     series: tuple[Path, ...],
     metrics: tuple[str, ...],
-    labels: Path | None,
+    labels: tuple[Path, ...],
     start: str | None,
     end: str | None,
     parameters: dict[str, str],
@@ -53,7 +65,7 @@ def tune(
 
         project, (plan,) = planned_here({}, system)
         template = project.root / project.alarms / f"{plan.system.name}.yaml"
-    history = read_history(template, series, parameters, metrics=metrics, labels=labels, start=start, end=end)
+    history = read_history(template, series, parameters, metrics=metrics, labels=labels or None, start=start, end=end)
     if plan is None:
         subjects = written_subjects(history.template, template, parameters)
     else:

@@ -141,8 +141,17 @@ def alarm_name(text: str) -> str:
     return match.group("name") if match else text
 
 
+class CircleError(SimulationError):
+    """Composite alarms that mention each other; ``names`` are theirs, in the order in which they do."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        circle = " -> ".join((*names, names[0]))
+        super().__init__(f"composite alarms mention each other in a circle: {circle}")
+
+
 def evaluation_order(rules: Mapping[str, Rule]) -> tuple[str, ...]:
-    """The composites so that each stands after those it mentions.  Raises SimulationError naming a cycle."""
+    """The composites so that each stands after those it mentions.  Raises CircleError."""
     order: dict[str, None] = {}
     path: list[str] = []
     for root in sorted(rules):
@@ -153,8 +162,7 @@ def evaluation_order(rules: Mapping[str, Rule]) -> tuple[str, ...]:
                 path.pop()
                 order[name] = None
             elif name in path:
-                circle = [*path[path.index(name) :], name]
-                raise SimulationError(f"composite alarms mention each other in a circle: {' -> '.join(circle)}")
+                raise CircleError(tuple(path[path.index(name) :]))
             elif name not in order:
                 path.append(name)
                 work.append((name, True))

@@ -9,7 +9,7 @@ from datetime import datetime
 from ..alarm import AlarmState, CompositeAlarm
 from ..errors import SimulationError
 from .changes import Change, Forced, actions_for
-from .composite import Rule, alarm_name, evaluate_rule, evaluation_order, names_in, parse_rule
+from .composite import CircleError, Rule, alarm_name, evaluate_rule, evaluation_order, names_in, parse_rule
 from .reading import DEFAULT, Reading
 from .reasons import INITIAL, explain_composite
 from .suppression import ActionGate, Release
@@ -51,9 +51,8 @@ def _refuse_circles(usable: dict[str, tuple[CompositeAlarm, Rule]], refused: lis
     while True:
         try:
             evaluation_order({name: rule for name, (_, rule) in usable.items()})
-        except SimulationError as error:
-            circle = str(error).rpartition(": ")[2].split(" -> ")
-            for name in sorted(set(circle)):
+        except CircleError as error:
+            for name in sorted(error.names):
                 del usable[name]
                 refused.append(Unsupported(name, "", str(error)))
         else:

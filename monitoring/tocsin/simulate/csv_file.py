@@ -20,6 +20,9 @@ from .text_lines import limited_lines
 _METRIC = re.compile(r"(?P<namespace>[^{}]+)/(?P<name>[^/{}]+)(?:\{(?P<dimensions>.*)\})?")
 _DIMENSION = re.compile(r'\s*(?P<name>[^={},"]+?)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^,"{}]*?))\s*(?:,|$)')
 _HEADER = {"timestamp", "time", "date", "datetime", "at"}
+# Less than Python reads as a number: neither 1_000 nor the digits of other scripts.
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _LONELY_PERIOD = 60
 # More missing values than these are the work of a wrong unit: ten years of minutes, or twenty for each that is there.
 _LONGEST, _SPARSEST = 5_300_000, 20
@@ -96,14 +99,18 @@ def _legal(period: int, times: array[int], path: Path) -> int:
 def _rows(path: Path) -> Iterator[tuple[int, int, float]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            first = True
             for row in (reader := csv.reader(limited_lines(file, path, _MAX_LINE, _FORM), strict=True)):
                 if not row or not "".join(row).strip():
                     continue
                 where = f"{path}:{reader.line_num}"
-                if reader.line_num == 1 and row[0].strip().lower() in _HEADER:
+                heads, first = first and row[0].strip().lower() in _HEADER, False
+                if heads:
                     continue
                 if len(row) != 2:
-                    raise SimulationError(f"{where}: a line is timestamp,value; this one has {len(row)} fields")
+                    raise SimulationError(
+                        f"{where}: a line is timestamp,value; this one has {len(row)} field{'s' * (len(row) != 1)}"
+                    )
                 yield reader.line_num, _time(row[0].strip(), where), _value(row[1].strip(), where)
     except FileNotFoundError:
         raise SimulationError(f"{path}: no such file") from None
@@ -111,6 +118,8 @@ def _rows(path: Path) -> Iterator[tuple[int, int, float]]:
         raise SimulationError(f"{path}: is not UTF-8 text") from None
     except csv.Error as error:
         raise SimulationError(f"{path}: not CSV: {error}") from None
+    except IsADirectoryError:
+        raise SimulationError(f"{path}: is a folder; name a file") from None
     except OSError as error:
         raise SimulationError(f"{path}: {error.strerror}") from None
 
@@ -141,14 +150,15 @@ def _time(text: str, where: str) -> int:
 def _value(text: str, where: str) -> float:
     if not text:
         return math.nan
-    try:
-        value = float(text)
-    except ValueError:
+    if not _DECIMAL.fullmatch(text) and not _NOT_FINITE.fullmatch(text):
         raise SimulationError(
-            f"{where}: {text[:40]!r} is no number; leave the value empty where it is missing"
-        ) from None
+            f"{where}: {text[:40]!r} is no number such as 1000, 2.5 or 1e3; leave the value empty where it is missing"
+        )
+    value = float(text)
     if not math.isfinite(value):
-        raise SimulationError(f"{where}: {text} is no value of a metric; leave the value empty where it is missing")
+        raise SimulationError(
+            f"{where}: {text[:40]} is no value of a metric; leave the value empty where it is missing"
+        )
     return value
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from ..alarm import Alarm, Metric, MetricStat
 from ..errors import SimulationError
+from ..units import format_duration
 from .schedule import clip, step
 from .source import MetricSource
 
@@ -26,7 +27,8 @@ def delays_of(alarm: Alarm, delays: Delays) -> dict[Metric, timedelta]:
     for metric in alarm.metrics:
         late = delays if isinstance(delays, timedelta) else delays.get(metric, timedelta())
         if not timedelta() <= late <= _LONGEST:
-            raise SimulationError(f"the delay of {metric} lies between nothing and {_LONGEST.days} days, got {late}")
+            shown = format_duration(late) if late > timedelta() else "less than nothing"
+            raise SimulationError(f"the delay of {metric} lies between nothing and {_LONGEST.days} days, got {shown}")
         if late:
             found[metric] = late
     return found

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import SimulationError
 from .text_lines import limited_lines
+
+# What looks like a number inside a text is none.
+_TEXT_OR_INTEGER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?P<digits>[0-9]+)(?![0-9.eE])')
 
 
 def read_objects(path: Path, one: str, *, most: int, empty: str) -> Iterator[tuple[Any, str]]:
@@ -43,6 +48,8 @@ def read_objects(path: Path, one: str, *, most: int, empty: str) -> Iterator[tup
         raise SimulationError(f"{path}: no such file") from None
     except UnicodeDecodeError:
         raise SimulationError(f"{path}: is not UTF-8 text") from None
+    except IsADirectoryError:
+        raise SimulationError(f"{path}: is a folder; name a file") from None
     except OSError as error:
         raise SimulationError(f"{path}: {error.strerror}") from None
 
@@ -51,8 +58,16 @@ def _parse(text: str, where: str, *, line: bool) -> Any:
     def refuse(name: str) -> NoReturn:
         raise SimulationError(f"{where}: {name} is no value here; write null for missing data")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in made if names.count(name) > 1)
+            raise SimulationError(f"{where}: the key {twice!r} is given twice in one object")
+        return made
+
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         place = f"{where}:{error.colno}" if line else f"{where}:{error.lineno}:{error.colno}"
         raise SimulationError(
@@ -60,5 +75,17 @@ def _parse(text: str, where: str, *, line: bool) -> Any:
         ) from None
     except RecursionError:
         raise SimulationError(f"{where}: nested too deeply") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise SimulationError(f"{where}: {error}") from None
+    except ValueError:  # an integer of more digits than Python reads
+        raise SimulationError(_too_many_digits(text, where, line=line)) from None
+
+
+def _too_many_digits(text: str, where: str, *, line: bool) -> str:
+    most = sys.get_int_max_str_digits()
+    for found in _TEXT_OR_INTEGER.finditer(text):
+        digits = len(found["digits"] or "")
+        if digits > most:
+            before = text[: found.start()]
+            column = found.start() - before.rfind("\n")
+            place = f"{where}:{column}" if line else f"{where}:{before.count(chr(10)) + 1}:{column}"
+            return f"{place}: a number of {digits} digits is too long"
+    return f"{where}: a number has too many digits"

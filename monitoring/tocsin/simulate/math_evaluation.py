@@ -58,8 +58,11 @@ class Calculation:
             value = value[0]
         if isinstance(value, Line):
             return self.spread(value)
-        what = "a number; TIME_SERIES(…) makes a series of it" if isinstance(value, Scalar) else f"{len(value)} series"
-        raise SimulationError(f"query {name!r} gives {what}, not one time series")
+        if isinstance(value, Scalar):
+            raise SimulationError(
+                f"query {name!r} gives a number, not one time series; TIME_SERIES(…) makes a series of it"
+            )
+        raise SimulationError(f"query {name!r} gives {len(value)} series, not one time series")
 
     def id(self, name: str) -> Value:
         value = self.known.get(name)

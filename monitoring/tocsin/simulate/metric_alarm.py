@@ -138,7 +138,7 @@ def range_length(alarm: Alarm, evaluation_range: int | None, reading: Reading) -
         return n
     length = n + reading.extra_periods if evaluation_range is None else evaluation_range
     if length < n:
-        raise SimulationError(f"{alarm.name}: an evaluation range of {length} is shorter than EvaluationPeriods {n}")
+        raise SimulationError(f"an evaluation range of {length} is shorter than EvaluationPeriods {n}")
     return length
 
 

@@ -55,7 +55,6 @@ class MetricCourse:
     start: datetime
     end: datetime
     evaluation_range: int | None
-    hourly_minute: int
     reading: Reading
     literal: bool
     delays: Delays = field(default_factory=timedelta)
@@ -74,7 +73,7 @@ class MetricCourse:
         pace = timedelta(seconds=step(alarm))
         at = clip(alarm, self.start)
         if is_multi_day(alarm):
-            at += timedelta(minutes=self.hourly_minute)
+            at += timedelta(minutes=self.reading.hourly_minute)
         while at <= self.end:
             if at > self.start:
                 yield at
@@ -141,7 +140,7 @@ class MetricCourse:
 
         pace = step(alarm)
         first = clip(alarm, self.start)
-        lag = self.hourly_minute * 60 if is_multi_day(alarm) else 0
+        lag = self.reading.hourly_minute * 60 if is_multi_day(alarm) else 0
         begin, stop = self.start.timestamp(), self.end.timestamp()
         # Evaluation i > 0 happens at first + shift + i * pace + lag and reads up to first + row * pace.
         origin = int(first.timestamp())

@@ -3,6 +3,8 @@
 User guide, pages "Alarm mute rules" and "How alarm mute rules work"; API reference, PutAlarmMuteRule and Schedule.
 AWS does not document what a schedule does when clocks change; taken here, as Vixie's cron does: a time that does not
 exist is the first moment that does, a time that comes twice is the first of the two, and a duration is elapsed time.
+Schedules whose minute or hour begins with * go by elapsed time instead: a local time that does not exist is left out,
+one that comes twice counts twice.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ class Reading:
 
     ``extra_periods``: how many datapoints beyond N a sliding window reads when nothing else is said (the number
     is not published; the guide's tables read 5 for N = 3).  ``fill_empty``: FILL also fills a metric that has no
-    datapoint at all in the range read.
+    datapoint at all in the range read.  ``hourly_minute``: in which minute of the hour a multi-day alarm is evaluated,
+    on data up to the full hour (the guide's example is evaluated at 10:03, 11:03 and 12:03).
     """
 
     extra_periods: int = 2
@@ -98,10 +99,13 @@ class Reading:
     precedence: Precedence = Precedence.AND_FIRST
     at_least: Share = Share.UP
     after_mute: AfterMute = AfterMute.HELD
+    hourly_minute: int = 0
 
     def __post_init__(self) -> None:
         if self.extra_periods < 0:
             raise SimulationError(f"extra_periods must be 0 or more, got {self.extra_periods}")
+        if not 0 <= self.hourly_minute < 60:
+            raise SimulationError(f"hourly_minute lies between 0 and 59, got {self.hourly_minute}")
 
 
 DEFAULT = Reading()
@@ -146,6 +150,8 @@ def _answer(name: str, value: str, text: str) -> Any:
         if value.lower() not in _TRUTH:
             raise SimulationError(f"reading {text!r}: {name} is yes or no")
         return _TRUTH[value.lower()]
-    if not value.isdecimal() or len(value) > 6:
+    if not (value.isascii() and value.isdecimal()) or len(value) > 6:
         raise SimulationError(f"reading {text!r}: {name} is a whole number from 0")
+    if name == "hourly-minute" and int(value) > 59:
+        raise SimulationError(f"reading {text!r}: {name} lies between 0 and 59")
     return int(value)

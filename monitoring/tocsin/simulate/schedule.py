@@ -15,6 +15,8 @@ from ..alarm import Alarm, EvaluationWindow
 from ..errors import SimulationError
 
 DAY = 86_400
+#: CloudWatch keeps 15 months; ten years of minutes are five million evaluations of each alarm.
+LONGEST = timedelta(days=3653)
 WALL_CLOCK_PERIODS = (60, 300, 3600, DAY, 7 * DAY)
 _OFFSET = re.compile(r"(?:UTC)?([+-])([0-9]{1,2}):?([0-9]{2})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,6 +52,15 @@ def clip(alarm: Alarm, at: datetime) -> datetime:
     size = step(alarm)
     whole = int((at - _EPOCH).total_seconds() // size) * size
     return max(_EPOCH + timedelta(seconds=whole), _EARLIEST)
+
+
+def refuse_too_long(start: datetime, end: datetime, begins: str = "", ends: str = "") -> None:
+    """Raise SimulationError for a timeline of more than ten years; ``begins`` and ``ends`` say what makes it so long."""
+    if end - start > LONGEST:
+        first, last = (
+            f"{at:%Y-%m-%dT%H:%M:%SZ}" + (f" ({by})" if by else "") for at, by in ((start, begins), (end, ends))
+        )
+        raise SimulationError(f"the timeline from {first} to {last} is longer than ten years; evaluate a part of it")
 
 
 def slots(alarm: Alarm, at: datetime, count: int) -> list[tuple[datetime, int]]:

@@ -136,16 +136,32 @@ class Store:
             found = {metric for metric, _ in self._data}
         return tuple(sorted(found, key=lambda metric: (metric.namespace, metric.name, metric.dimensions)))
 
+    def times(self, metric: Metric) -> Indices:
+        """When there is a datapoint of a metric, whatever its statistic: ascending seconds since 1970."""
+        import numpy as np
+
+        held, _ = self._columns(metric, None)
+        return np.empty(0, dtype=np.int64) if held is None else held.times
+
     def span(self) -> tuple[datetime, datetime] | None:
         """From the first datapoint to the end of the last minute that holds one; None for an empty store."""
-        edges: list[int] = []
+        edges = self.edges()
+        return None if edges is None else (edges[0][0], edges[1][0])
+
+    def edges(self) -> tuple[tuple[datetime, Metric], tuple[datetime, Metric]] | None:
+        """Beginning and end of the span, each with a metric that reaches it."""
+        times: dict[Metric, tuple[int, int]] = {}
         for metric in self.metrics():
             held, _ = self._columns(metric, None)
             if held is not None and len(held):
-                edges += [int(held.times[0]), int(held.times[-1])]
-        if not edges:
+                times[metric] = int(held.times[0]), int(held.times[-1]) // 60 * 60 + 60
+        if not times:
             return None
-        return datetime.fromtimestamp(min(edges), UTC), datetime.fromtimestamp(max(edges) // 60 * 60 + 60, UTC)
+        first, last = min(times, key=lambda one: times[one][0]), max(times, key=lambda one: times[one][1])
+        return (
+            (datetime.fromtimestamp(times[first][0], UTC), first),
+            (datetime.fromtimestamp(times[last][1], UTC), last),
+        )
 
     def datapoints(self, stat: MetricStat, start: datetime, periods: int) -> list[float | None]:
         """One value per period of ``stat`` from ``start``; None where there is no data.  Raises SimulationError."""

@@ -13,7 +13,7 @@ from typing import Any
 from ..alarm import Metric
 from ..errors import SimulationError
 from .json_file import read_objects
-from .statistics import StatisticSet, parse_statistic
+from .statistics import Kind, StatisticSet, parse_statistic
 
 _FORMS = ("Values", "StatisticSets", "Samples")
 _KEYS = frozenset({"Namespace", "MetricName", "Dimensions", "Period", "Start", "Unit", "Statistic", *_FORMS})
@@ -74,6 +74,8 @@ def _series(record: Any, where: str) -> Series:
     statistic = _statistic(record, forms[0], where)
     if forms[0] == "Values":
         _numbers(data, f"{where}: Values", None)
+        if statistic is not None:
+            _refuse_negative_counts(data, statistic, f"{where}: Values")
         return Series(metric, start, period, values=data, unit=unit, statistic=statistic, where=where)
     if forms[0] == "StatisticSets":
         sets = tuple(_statistic_set(one, f"{where}: StatisticSets[{i}]") for i, one in enumerate(data))
@@ -154,6 +156,13 @@ def _numbers(values: list[Any], where: str, what: str | None) -> None:
             raise SimulationError(f"{where}[{index}]: {hint}, got {_shown(value)}")
         if value is not None and abs(value) > 1.7e308:
             raise SimulationError(f"{where}[{index}]: {_shown(value)} is beyond what a metric can hold")
+
+
+def _refuse_negative_counts(values: Sequence[float | None], statistic: str, where: str) -> None:
+    if parse_statistic(statistic).kind in (Kind.SAMPLE_COUNT, Kind.TRIMMED_COUNT):
+        for index, value in enumerate(values):
+            if value is not None and value < 0:
+                raise SimulationError(f"{where}[{index}]: {statistic} counts samples, got {_shown(value)}")
 
 
 def _statistic_set(value: Any, where: str) -> StatisticSet | None:

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     PERCENTILE_RANK = "PR"
 
 
+# Four figures that were each rounded to three digits still belong to one set.
+_ROUNDING = 0.01
 STANDARD = frozenset({Kind.SAMPLE_COUNT, Kind.SUM, Kind.AVERAGE, Kind.MINIMUM, Kind.MAXIMUM})
 
 
@@ -63,6 +65,13 @@ class StatisticSet:
             raise SimulationError(f"SampleCount of a statistic set must be above 0, got {self.sample_count}")
         if self.minimum > self.maximum:
             raise SimulationError(f"Minimum {self.minimum} of a statistic set is above its Maximum {self.maximum}")
+        average = self.sum / self.sample_count
+        slack = _ROUNDING * max(abs(self.minimum), abs(self.maximum))
+        if not self.minimum - slack <= average <= self.maximum + slack:
+            raise SimulationError(
+                f"the average of a statistic set, Sum / SampleCount = {average:g}, lies outside its Minimum "
+                f"{self.minimum:g} and Maximum {self.maximum:g}"
+            )
 
 
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from .composite import alarm_name, parse_rule
 from .metric_alarm import check_alarm
 from .mute import MuteRule, parse_length
 from .properties import integer, known, text
+from .resource_names import resolve_named
 
 if TYPE_CHECKING:
     from ..cloudformation.intrinsics import Resolved
@@ -40,6 +41,7 @@ class AlarmTemplate:
     """The alarms and mute rules of one template.
 
     ``unresolved`` are the placeholders left in them, sorted: parameters without a value, resources, pseudo parameters.
+    ``notes`` say what was assumed on the way, in a sentence each.
     """
 
     alarms: tuple[Alarm, ...]
@@ -47,6 +49,7 @@ class AlarmTemplate:
     unsupported: tuple[Unsupported, ...] = ()
     unresolved: tuple[str, ...] = ()
     mutes: tuple[MuteRule, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 _NOTHING: Mapping[str, str] = {}
@@ -58,13 +61,14 @@ def read_template(
     """The alarms of the template at ``path`` (JSON or YAML).
 
     ``parameters`` are values of its parameters and ``pseudo`` of pseudo parameters such as ``AWS::Region``; what has
-    neither value nor default stays text such as ``${OrdersQueueName}``.  ``defaults=False`` keeps every
+    neither value nor default stays text such as ``${OrdersQueueName}``.  A resource of the template that has a name in
+    it is known by that name; among ``parameters`` may be names of others, by logical id or as ``Orders.QueueName``,
+    and pseudo parameters.  ``defaults=False`` keeps every
     parameter without a given value as text: what is read then equals what was planned.
     An alarm that cannot be evaluated is listed in ``unsupported`` and the rest is read.  Raises TemplateError or
     InputError if the template itself cannot be read.
     """
     from ..cloudformation.document import load
-    from ..cloudformation.intrinsics import resolve
 
     document = load(path)
     declared = document.tree.get("Parameters")
@@ -76,11 +80,19 @@ def read_template(
             for name, body in declared.items()
         }
         document = replace(document, tree={**document.tree, "Parameters": bare})
-    return read_alarms(resolve(document, parameters, pseudo=pseudo))
+    known = set(parameters) | {
+        name
+        for name, body in (declared.items() if isinstance(declared, dict) else ())
+        if isinstance(body, dict) and "Default" in body
+    }
+    return read_alarms(resolve_named(document, parameters, pseudo=pseudo), known)
 
 
-def read_alarms(resources: tuple[Resolved, ...]) -> AlarmTemplate:
-    """The alarms among resolved resources; as ``read_template``, without a file."""
+def read_alarms(resources: tuple[Resolved, ...], with_value: Collection[str] = ()) -> AlarmTemplate:
+    """The alarms among resolved resources; as ``read_template``, without a file.
+
+    ``with_value`` are the parameters that have a value.
+    """
     reader = _Reader(_names(resources))
     for resource in resources:
         if resource.type == _LOG_ALARM:
@@ -94,7 +106,18 @@ def read_alarms(resources: tuple[Resolved, ...]) -> AlarmTemplate:
             reader.read(resource)
         except SimulationError as error:
             reader.refuse(resource, str(error))
-    return reader.result()
+    return replace(reader.result(), notes=tuple(dict.fromkeys(_assumed(resources, with_value))))
+
+
+def _assumed(resources: tuple[Resolved, ...], with_value: Collection[str]) -> Iterator[str]:
+    """The conditions that decide about an alarm or mute rule and cannot be decided themselves."""
+    for one in resources:
+        if one.type in (_ALARM, _COMPOSITE, _MUTE) and one.exists is None:
+            without = [name for name in one.decided_by if name not in with_value]
+            why = f"{' and '.join(without)} {'has' if len(without) == 1 else 'have'} no value"
+            yield f"condition {one.condition} taken as true, because " + (
+                why if without else "only a deployment can decide it"
+            )
 
 
 def _names(resources: tuple[Resolved, ...]) -> dict[str, str]:
@@ -135,7 +158,7 @@ class _Reader:
         else:
             self.one_alarm(resource)
         self.unresolved.update(
-            reference.logical_id
+            f"{reference.logical_id}.{reference.attribute}" if reference.attribute else reference.logical_id
             for reference in references(resource.properties)
             if reference.logical_id not in self.names
         )

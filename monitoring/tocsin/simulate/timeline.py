@@ -18,6 +18,7 @@ from .metric_course import MetricCourse, Watched, WatchedRange
 from .mute import MuteRule
 from .muting import mute, suppressed_windows, unknown_targets, windows_by_alarm
 from .reading import DEFAULT, Reading
+from .schedule import refuse_too_long
 from .source import MetricSource, RangeSource
 from .template import AlarmTemplate, Unsupported
 
@@ -66,29 +67,33 @@ def simulate(
     initial: Mapping[str, AlarmState] = _NO_STATES,
     forced: Sequence[Forced] = (),
     evaluation_range: int | None = None,
-    hourly_minute: int = 0,
+    hourly_minute: int | None = None,
     reading: Reading = DEFAULT,
     literal: bool = False,
     mutes: Sequence[MuteRule] = (),
     delays: Delays = _NO_DELAY,
+    keep_going: bool = False,
 ) -> Timeline:
     """Run the alarms of ``template`` over ``source`` from ``start`` to ``end``.
 
     Every alarm is created at ``start`` in INSUFFICIENT_DATA, or the state in ``initial``, and evaluated at once.
-    Multi-day alarms are evaluated ``hourly_minute`` minutes past each hour.  ``literal`` evaluates every moment on
-    its own, slowly; the result is the same.  Composites that name an unknown or refused alarm, or each
+    Multi-day alarms are evaluated in the minute ``hourly_minute`` of each hour, that of the reading where none is
+    given.  ``literal`` evaluates every moment on its own, slowly; the result is the same.  Composites that name an unknown or refused alarm, or each
     other in a circle, are refused; the rest runs.  ``mutes`` are added to the mute rules of the template.  ``delays``
-    is how long after its minute data arrives, of each metric or of all.  Raises SimulationError.
+    is how long after its minute data arrives, of each metric or of all.  With ``keep_going`` a metric alarm that the
+    series do not fit is refused like them, where it is an error otherwise.  Raises SimulationError, also for a timeline
+    of more than ten years.
     """
     start, end = _utc(start), _utc(end)
     if end < start:
         raise SimulationError(
             f"the timeline ends at {end:%Y-%m-%dT%H:%M:%SZ}, before it begins at {start:%Y-%m-%dT%H:%M:%SZ}"
         )
-    if not 0 <= hourly_minute < 60:
-        raise SimulationError(f"hourly_minute lies between 0 and 59, got {hourly_minute}")
+    refuse_too_long(start, end)
+    if hourly_minute is not None:
+        reading = replace(reading, hourly_minute=hourly_minute)
     composites, refused = usable_composites(template, reading)
-    run = MetricCourse(start, end, evaluation_range, hourly_minute, reading, literal, delays)
+    run = MetricCourse(start, end, evaluation_range, reading, literal, delays)
     known = {alarm.name for alarm in template.alarms} | set(composites)
     for one in forced:
         if one.alarm not in known:
@@ -98,6 +103,7 @@ def simulate(
             raise SimulationError(f"{one.alarm}: a state is forced at {_utc(one.at):%Y-%m-%dT%H:%M:%SZ}, {when}")
     records: dict[str, list[Change]] = {}
     evidence: dict[str, Evidence] = {}
+    faulty: list[Unsupported] = []
     for alarm in template.alarms:
         began = initial.get(alarm.name, AlarmState.INSUFFICIENT_DATA)
         try:
@@ -108,7 +114,13 @@ def simulate(
             silent = tuple(metric for metric in dict.fromkeys(alarm.metrics) if metric not in watched.heard)
             evidence[alarm.name] = replace(seen, silent_metrics=silent, silent=not watched.heard)
         except SimulationError as error:
-            raise SimulationError(f"{alarm.name}: {error}") from error
+            if not keep_going:
+                raise SimulationError(f"{alarm.name}: {error}") from error
+            faulty.append(Unsupported(alarm.name, "", str(error)))
+    if faulty:
+        lost = {one.name for one in faulty}
+        rest = tuple(alarm for alarm in template.alarms if alarm.name not in lost)
+        composites, refused = usable_composites(replace(template, alarms=rest), reading)
     by_hand = [replace(one, at=_utc(one.at)) for one in forced if one.alarm in composites]
     gated = run_composites(composites, initial, records, by_hand, start, end)
     rules = (*template.mutes, *mutes)
@@ -134,7 +146,7 @@ def simulate(
         MappingProxyType(changes),
         tuple(notifications),
         MappingProxyType(evidence),
-        (*template.unsupported, *refused),
+        (*template.unsupported, *faulty, *refused),
         MappingProxyType(dict(unknown_targets(rules, changes))),
     )
 
