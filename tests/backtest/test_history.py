@@ -181,3 +181,23 @@ def test_what_no_alarm_reads_covers_time_by_its_usual_distance(period: int) -> N
     queries = (MetricQuery("m", MetricStat(read, "Sum", 60)),)
     template = AlarmTemplate((Alarm("errors", queries, Comparison.GREATER, 5, 1, 1),))
     assert pauses(template, data, START, START + 20 * PAUSE) == [(START + 5 * PAUSE, START + 9 * PAUSE)]
+
+
+P99 = ALARM.replace("Statistic: Sum", "ExtendedStatistic: p99").format(id="Two", name="slow", namespace="Shop")
+
+
+def test_an_alarm_that_the_series_do_not_fit_is_said_and_the_rest_scored(here: Path) -> None:
+    (here / "alarms.yaml").write_text((here / "alarms.yaml").read_text() + P99)
+    ended = tocsin("backtest", "--template", "alarms.yaml", "--series", "series.json", "--labels", "labels.json")
+    assert (
+        "not evaluated: slow: p99 of Shop/Errors{} cannot be had from Values; give the series as Samples"
+        in ended.stdout
+    )
+    assert "errors" in ended.stdout
+    assert ended.exit_code == 0
+
+
+def test_nothing_is_left_to_score(here: Path) -> None:
+    (here / "alarms.yaml").write_text("Resources:\n" + P99)
+    said = refused("backtest", "--template", "alarms.yaml", "--series", "series.json", "--labels", "labels.json")
+    assert said.startswith("no alarm can be evaluated; slow: p99 of Shop/Errors{} cannot be had from Values")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..alarm import Alarm, AlarmState, CompositeAlarm
+from ..errors import SimulationError
 from ..simulate.composite import names_in, parse_rule
 from ..simulate.delay import Delays
 from ..simulate.reading import DEFAULT, Reading
@@ -197,7 +198,8 @@ def backtest_labelled(
 ) -> Scores:
     """Simulate all alarms from ``start`` to ``end`` and score them; ``incidents`` is None where there are no labels.
 
-    The other arguments are those of ``simulate``.  Raises SimulationError.
+    The other arguments are those of ``simulate``.  An alarm that the series do not fit is listed as refused and the rest
+    scored.  Raises SimulationError if none is left.
     """
     timeline = simulate(
         template,
@@ -209,7 +211,11 @@ def backtest_labelled(
         evaluation_range=evaluation_range,
         reading=reading,
         delays=delays,
+        keep_going=True,
     )
+    if not timeline.changes and timeline.refused:
+        first = timeline.refused[0]
+        raise SimulationError(f"no alarm can be evaluated; {first.name}: {first.reason}")
     return score_timeline(template, timeline, store, incidents)
 
 
