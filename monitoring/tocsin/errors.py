@@ -7,7 +7,8 @@
     ├── PlanError             what was declared cannot be turned into alarms
     ├── QuotaError            the result would break a limit of AWS or Grafana
     ├── SimulationError       a rendered alarm or a series cannot be evaluated
-    └── CloudError            AWS, or the endpoint that stands in for it, refused or failed
+    ├── CloudError            AWS, or the endpoint that stands in for it, refused or failed
+    └── PagingError           the on-call tool refused, failed or did not answer
 
 The text of each is one line: what is wrong, where, and what to do.  The library raises;
 only ``cli/`` prints and exits.
@@ -69,6 +70,10 @@ class SimulationError(TocsinError):
 
 class CloudError(TocsinError):
     """AWS, or the endpoint that stands in for it, refused or failed."""
+
+
+class PagingError(TocsinError):
+    """The on-call tool refused, failed or did not answer.  Its text never holds a key."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

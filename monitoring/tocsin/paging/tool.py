@@ -1,0 +1,177 @@
+"""The small interface that each on-call tool's file fills: what should be there, what is there, how to get from one to
+the other, and the alerts that arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from ..model import Severity
+from .declared import OnCall
+
+
+class Kind(StrEnum):
+    """Kinds of things in an on-call tool, in the order in which they are made; they go in the opposite one."""
+
+    TEAM = "team"
+    SCHEDULE = "schedule"
+    ESCALATION = "escalation"
+    ROUTING_RULE = "routing rule"
+    INTEGRATION = "integration"
+    HEARTBEAT = "heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something that should be in the tool.
+
+    ``body`` is plain JSON data in a canonical form of the adapter's choice, without ids: other things are named.  What
+    two readings of an unchanged tool give is equal.  ``name`` is unique within its kind.
+    """
+
+    kind: Kind
+    name: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that is in the tool.  ``owned``: it carries the mark of this project; others are people's."""
+
+    kind: Kind
+    name: str
+    body: Mapping[str, Any]
+    id: str
+    owned: bool
+
+
+class Action(StrEnum):
+    """What is to be done."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that changes; ``path`` is dotted, ``before`` and ``after`` None where there is none."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step: ``wanted`` is None for a deletion, ``found`` for a creation."""
+
+    action: Action
+    kind: Kind
+    name: str
+    wanted: Thing | None
+    found: Found | None
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where a topic, or the dead-man's switch, posts to.  Both fields hold a key: they go into a secret and nowhere else.
+
+    ``authorization`` is the value of the header of that name, for the heartbeat; empty where the address holds the key.
+    """
+
+    endpoint: str = field(repr=False)
+    authorization: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAlert:
+    """An alert as the tool tells it.  Moments are aware, in UTC; ``count`` is how often it was raised while open."""
+
+    id: str
+    alias: str
+    open: bool
+    acknowledged: bool
+    message: str
+    description: str
+    priority: str
+    tags: tuple[str, ...]
+    details: Mapping[str, str]
+    created_at: datetime
+    closed_at: datetime | None
+    count: int
+    owner: str = ""
+
+
+class OnCallTool(Protocol):
+    """What each tool's file offers.  All methods raise PagingError, in one line and without a key."""
+
+    name: str
+
+    def check(self, declared: OnCall, environment: str) -> None:
+        """Refuse what the tool would refuse later: a missing, revoked or too weak key, an unknown user.  Changes nothing."""
+
+    def wanted(self, declared: OnCall, environment: str) -> tuple[Thing, ...]:
+        """What should be there for this environment, in the order of creation.  Asks the tool nothing."""
+
+    def present(self, declared: OnCall, environment: str) -> tuple[Found, ...]:
+        """What is there: all that carries this project's mark for this environment or for all, and every thing whose name
+        is wanted."""
+
+    def apply(self, change: Change, declared: OnCall, environment: str) -> None:
+        """Do one step.  Doing it twice is no harm."""
+
+    def delivery(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
+        """Where the topic of that owner and severity posts to, once its integration is there."""
+
+    def heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """Where the dead-man's switch posts to; None for a tool without heartbeats."""
+
+    def find_alert(self, alias: str) -> ToolAlert | None:
+        """The newest alert of that alias, open or closed."""
+
+    def close_alert(self, alias: str, note: str) -> None:
+        """Close the open alert of that alias, if there is one."""
+
+
+Progress = Callable[[Change, int, int], None]
+"""Told of each step that is done: the change, its number from 1, and how many there are."""
+
+
+def no_progress(change: Change, number: int, of: int) -> None:
+    """Tell nobody."""
+
+
+def integration_name(project: str, environment: str, owner: str, severity: Severity) -> str:
+    """``tocsin-<project>-<environment>-<owner>-<severity>``: what an integration is known by in the tool."""
+    return f"tocsin-{project}-{environment}-{owner}-{severity.value}"
+
+
+def heartbeat_name(project: str, environment: str) -> str:
+    """``tocsin-<project>-<environment>``: what the dead-man's switch is known by in the tool."""
+    return f"tocsin-{project}-{environment}"
+
+
+def secret_name(environment: str, owner: str, severity: Severity) -> str:
+    """The secret that holds a topic's Delivery, as JSON with the fields of that class."""
+    return f"tocsin/{environment}/on-call/{owner}-{severity.value}"
+
+
+def heartbeat_secret_name(environment: str) -> str:
+    """The secret that holds the dead-man's switch's Delivery."""
+    return f"tocsin/{environment}/on-call/heartbeat"
+
+
+def changes_in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Creations and updates in the order of kinds, then deletions in the opposite one; by name within a kind."""
+    order = {kind: number for number, kind in enumerate(Kind)}
+    made = sorted(
+        (one for one in changes if one.action is not Action.DELETE), key=lambda one: (order[one.kind], one.name)
+    )
+    gone = sorted((one for one in changes if one.action is Action.DELETE), key=lambda one: (-order[one.kind], one.name))
+    return (*made, *gone)
