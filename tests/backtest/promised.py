@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tocsin.alarm import Alarm, CompositeAlarm, MetricQuery
-from tocsin.backtest.judge import Outcome, run_scenario
+from tocsin.backtest.judge import run_scenario
+from tocsin.backtest.outcome import Outcome
 from tocsin.backtest.promises import Promise, promises
 from tocsin.backtest.scenarios import SCENARIOS
 from tocsin.declare import availability, completeness, freshness, heartbeat, latency

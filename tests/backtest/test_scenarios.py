@@ -10,7 +10,8 @@ import pytest
 from tests.backtest.promised import KINDS, changed, outcomes, promise, ratio, rewritten
 
 from tocsin.alarm import Alarm, CompositeAlarm
-from tocsin.backtest.judge import Remark, Verdict, firings, play, run_scenario
+from tocsin.backtest.judge import firings, play, run_scenario
+from tocsin.backtest.outcome import Remark, Verdict
 from tocsin.backtest.promises import Promise
 from tocsin.backtest.report import run_library
 from tocsin.backtest.scenarios import SCENARIOS, chosen

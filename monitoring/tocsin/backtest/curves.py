@@ -22,7 +22,8 @@ from ..units import format_duration
 from .traffic import MINUTE, Floats, moment
 
 if TYPE_CHECKING:
-    from .judge import Outcome, Run
+    from .judge import Run
+    from .outcome import Outcome
 
 _Value = TypeVar("_Value", bound=np.generic)
 

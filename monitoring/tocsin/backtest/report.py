@@ -12,7 +12,8 @@ from ..model import Severity
 from ..simulate.composite_course import usable_composites
 from ..simulate.template import Unsupported, read_template
 from ..units import format_duration, format_number, format_ratio
-from .judge import Outcome, Remark, Run, Verdict, run_scenario
+from .judge import Run, run_scenario
+from .outcome import Outcome, Remark, Verdict
 from .promises import Promise
 from .scenarios import SCENARIOS, USUAL, Scenario
 from .theory import Expected
