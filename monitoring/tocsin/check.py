@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from .checks.alarm_mistakes import alarm_mistakes
 from .checks.never_fires import never_fires
 from .checks.notifications import missing_runbooks, sealed_topics, unheard
+from .checks.on_call import on_call
 from .checks.quotas import alarm_quotas, plan_quotas, template_quotas
 from .checks.source import Source, SourceAlarm, read_source
 from .cloudformation.document import Document, load, parse
@@ -111,6 +113,7 @@ def check_project(project: Project, plans: list[Plan], budget: float | None = No
     routing = parse(texts[project.routing], project.routing)
     findings += _check(routing, len(texts[project.routing].encode()), {}, {})
     findings += missing_runbooks(plans, project.root / project.runbooks, project.runbooks)
+    findings += on_call(project.root / project.oncall, project.oncall, plans, datetime.now(UTC))
     findings += _over(budget, sum((line.usd for line in costs), Decimal(0)))
     return Report(tuple(findings), costs)
 

@@ -30,6 +30,7 @@ class Project:
     slos: str = "SLOs.md"
     routing: str = "deploy/routing.yaml"
     environments: str = "deploy/environments.toml"
+    oncall: str = "deploy/oncall.toml"
     runbooks_url: str = ""
     dashboards_url: str = ""
 

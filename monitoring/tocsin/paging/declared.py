@@ -194,6 +194,7 @@ class OnCall:
     second_way: str
     heartbeat: Heartbeat | None = None
     accepted_gaps: Mapping[str, str] = field(default_factory=dict)  # schedule → because
+    accepted_overlaps: Mapping[str, str] = field(default_factory=dict)
 
     def team_of(self, owner: str) -> Team | None:
         """The team that an owner's alarms belong to."""
