@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from ..errors import PagingError
 from ..model import Severity
 from .declared import OnCall
 
@@ -108,10 +109,18 @@ class ToolAlert:
     owner: str = ""
 
 
+class KeyNotToldError(PagingError):
+    """The tool told the integration's key when it was made and tells it no more; what lies in the secret stays valid."""
+
+
 class OnCallTool(Protocol):
-    """What each tool's file offers.  All methods raise PagingError, in one line and without a key."""
+    """What each tool's file offers.  All methods raise PagingError, in one line and without a key.
+
+    ``drills_wake_nobody``: the tool can be told to notify nobody of a drill.
+    """
 
     name: str
+    drills_wake_nobody: bool
 
     def check(self, declared: OnCall, environment: str) -> None:
         """Refuse what the tool would refuse later: a missing, revoked or too weak key, an unknown user.  Changes nothing."""

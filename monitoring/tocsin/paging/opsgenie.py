@@ -1,0 +1,210 @@
+"""Opsgenie, in its US and EU instances: the on-call tool's interface over its REST API and opsgenie-sdk.
+
+Not covered by opsgenie-sdk and so plain REST: users, teams, schedules, escalations, routing rules, integrations, and a
+heartbeat's team and priority.  Opsgenie's description (https://github.com/opsgenie/opsgenie-oas) has an integration's
+key nowhere; its Go SDK reads it from the answer to the creation alone, and the Terraform provider likewise.  So a key
+counts as told once: an integration is switched off until `delivered` says that its key lies in its secret, one that is
+still off in a later run is made anew, and `renew` makes one anew on purpose.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from ..errors import PagingError
+from ..model import Severity
+from .changes import is_marked
+from .declared import OnCall, RecipientKind, Route, ToolName
+from .opsgenie_account import OpsgenieAccount
+from .opsgenie_bodies import API, integration_type, ping_name, things
+from .opsgenie_calls import OpsgenieCalls
+from .opsgenie_writes import OpsgenieWrites
+from .rest import Rest, RestError
+from .tool import Change, Delivery, Found, KeyNotToldError, Kind, Thing, ToolAlert, heartbeat_name, integration_name
+
+#: https://docs.opsgenie.com/docs/api-overview
+ADDRESSES: Final = {"us": "https://api.opsgenie.com", "eu": "https://api.eu.opsgenie.com"}
+_NO_TEAM = "00000000-0000-0000-0000-000000000000"
+
+
+class Opsgenie:
+    """One Opsgenie account.
+
+    ``drills_wake_nobody``: the first routing rule of each team notifies nobody of a drill.  ``tells_keys_again`` is
+    False: see `delivered`.
+    """
+
+    name = ToolName.OPSGENIE.value
+    drills_wake_nobody = True
+    tells_keys_again = False
+
+    def __init__(self, rest: Rest, *, key_shown: str = "the key") -> None:
+        self._rest, self._key_shown = rest, key_shown
+        self._keys: dict[str, str] = {}  # by name of the integration, told in this run
+        self._calls = OpsgenieCalls(rest)
+        self._writes = OpsgenieWrites(rest, self._calls, self._keys)
+
+    @classmethod
+    def open(cls, declared: OnCall, key: str, url: str | None = None) -> Opsgenie:
+        """The account that the file names.  Raises PagingError for an unknown region."""
+        tool = declared.tool
+        if tool.region not in ADDRESSES:
+            raise PagingError(f"{declared.path}: tool.region: {tool.region!r}: Opsgenie has us and eu")
+        headers = {"Authorization": f"GenieKey {key}"}
+        where = url or tool.url or ADDRESSES[tool.region]
+        return cls(Rest(where, headers, key_shown=tool.key.shown, tool="Opsgenie"), key_shown=tool.key.shown)
+
+    # What is and what should be
+
+    def check(self, declared: OnCall, environment: str) -> None:
+        """Refuse what would fail later: the key, an unknown or blocked user, times Opsgenie does not know, a team that
+        is to go and holds what people made."""
+        self.wanted(declared, environment)
+        self._rest.get("/v2/account")
+        self._refuse_weak_key()
+        account = OpsgenieAccount(self._rest)
+        for address, where in sorted(_addresses(declared).items()):
+            user = account.user(address)
+            if user is None:
+                raise PagingError(
+                    f"{declared.path}: {where}: Opsgenie knows no user {address!r}: invite them there, or correct it"
+                )
+            if user.get("blocked"):
+                raise PagingError(
+                    f"{declared.path}: {where}: the user {address!r} is blocked in Opsgenie and is told nothing"
+                )
+        names = {team.name for team in declared.teams}
+        going = [one for one in account.teams if one["name"] not in names]
+        for team in going:
+            ours = is_marked(team.get("description"), declared.project)
+            if ours and (kept := account.kept_by(team, declared.project)):
+                raise PagingError(
+                    f"{declared.path}: team {team['name']!r} is to go, and with it would go {', '.join(kept)}, which"
+                    " Tocsin did not make: move them to another team in Opsgenie, or keep the team"
+                )
+
+    def wanted(self, declared: OnCall, environment: str) -> tuple[Thing, ...]:
+        """Teams, schedules, escalations, routing rules, integrations and the heartbeat."""
+        order = {kind: number for number, kind in enumerate(Kind)}
+        return tuple(sorted(things(declared, environment), key=lambda thing: (order[thing.kind], thing.name)))
+
+    def present(self, declared: OnCall, environment: str) -> tuple[Found, ...]:
+        """What is there and ours, or in the way."""
+        return tuple(OpsgenieAccount(self._rest).find(self.wanted(declared, environment), declared, environment))
+
+    def apply(self, change: Change, declared: OnCall, environment: str) -> None:  # noqa: ARG002 (the interface's)
+        """Do one step."""
+        self._writes.apply(change, declared)
+
+    # Where AWS delivers to
+
+    def delivery(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
+        """Where the topic posts to, for an integration that this run has made, or whose key Opsgenie tells again.
+
+        Raises KeyNotToldError for another one: its key lies in its secret, or `renew` makes a new one.
+        """
+        name = integration_name(declared.project, environment, owner, severity)
+        key = self._key_of(name)
+        if integration_type(_route(declared, owner, severity)) == API:
+            return Delivery(f"{self._rest.base_url}/v2/alerts", f"GenieKey {key}", key)
+        return Delivery(f"{self._rest.base_url}/v1/json/cloudwatch?{urlencode({'apiKey': key})}", key=key)
+
+    def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
+        """The delivery lies in its secret: switch the integration on.  For one that is on, nothing happens."""
+        self._writes.enable(integration_name(declared.project, environment, owner, severity))
+
+    def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
+        """Make the integration anew, with a new key: for a secret that is lost, or a key that leaked."""
+        name = integration_name(declared.project, environment, owner, severity)
+        self._writes.replace_integration(self._wanted_integration(declared, environment, name))
+        return self.delivery(declared, environment, owner, severity)
+
+    def heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """Where the dead-man's switch pings, with the key of an integration that may do little else; None if none is
+        declared.  Raises KeyNotToldError as `delivery` does."""
+        if declared.heartbeat is None:
+            return None
+        key = self._key_of(ping_name(declared.project, environment))
+        path = f"/v2/heartbeats/{quote(heartbeat_name(declared.project, environment), safe='')}/ping"
+        return Delivery(f"{self._rest.base_url}{path}", f"GenieKey {key}", key)
+
+    def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
+        """The heartbeat's delivery lies in its secret: switch its integration on."""
+        self._writes.enable(ping_name(declared.project, environment))
+
+    def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """Make the integration that the dead-man's switch pings with anew, with a new key."""
+        if declared.heartbeat is None:
+            return None
+        name = ping_name(declared.project, environment)
+        self._writes.replace_integration(self._wanted_integration(declared, environment, name))
+        return self.heartbeat(declared, environment)
+
+    # Alerts
+
+    def find_alert(self, alias: str) -> ToolAlert | None:
+        """The newest alert of that alias, open or closed."""
+        return self._calls.find_alert(alias)
+
+    def close_alert(self, alias: str, note: str) -> None:
+        """Close the open alert of that alias, if there is one."""
+        self._calls.close_alert(alias, note)
+
+    def _key_of(self, name: str) -> str:
+        if (key := self._keys.get(name)) is not None:
+            return key
+        account = OpsgenieAccount(self._rest)
+        meta = next((one for one in account.integrations if one["name"] == name), None)
+        if meta is None:
+            raise PagingError(f"Opsgenie: no integration {name!r}; run `tocsin oncall apply`")
+        told = str((account.integration(meta["id"]) or {}).get("apiKey") or "")
+        if told and "*" not in told:
+            return told
+        raise KeyNotToldError(
+            f"Opsgenie: the key of the integration {name!r} was told when it was made, and is told no more;"
+            " it lies in its secret, or a new one is made by `tocsin oncall apply`"
+        )
+
+    def _wanted_integration(self, declared: OnCall, environment: str, name: str) -> Thing:
+        for thing in self.wanted(declared, environment):
+            if (thing.kind, thing.name) == (Kind.INTEGRATION, name):
+                return thing
+        raise PagingError(f"{declared.path} wants no integration {name!r}; run `tocsin oncall plan`")
+
+    def _refuse_weak_key(self) -> None:
+        """A key that may read only is found by changing a team that cannot be: 404 is as it should be."""
+        try:
+            self._rest.patch(f"/v2/teams/{_NO_TEAM}", {"description": ""})
+        except RestError as error:
+            if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise PagingError(
+                    f"Opsgenie: {self._key_shown} may not change the configuration: give it the right to"
+                    " (Settings, API key management: create and update, delete, configuration access)"
+                ) from None
+            if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST):
+                raise
+
+
+def _route(declared: OnCall, owner: str, severity: Severity) -> Route:
+    team = declared.team_of(owner)
+    if team is None or severity not in team.routes:
+        raise PagingError(f"{declared.path}: nobody takes {severity.value}s of {owner!r}")
+    return team.routes[severity]
+
+
+def _addresses(declared: OnCall) -> dict[str, str]:
+    """Every user that is named, and where."""
+    found: dict[str, str] = {}
+    for team in declared.teams:
+        for member in team.members:
+            found.setdefault(member.user, f"team {team.name!r}")
+        for schedule in team.schedules:
+            for rotation in schedule.rotations:
+                for participant in rotation.participants:
+                    found.setdefault(participant, f"schedule {schedule.name!r}, rotation {rotation.name!r}")
+        for step in team.escalation.steps if team.escalation else ():
+            if step.recipient.kind is RecipientKind.USER:
+                found.setdefault(step.recipient.name, f"escalation {team.escalation.name!r}" if team.escalation else "")
+    return found
