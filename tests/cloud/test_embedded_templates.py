@@ -279,7 +279,8 @@ def test_guard_names_what_would_be_dropped():
     ]
     assert "objects never expire" in str(unsupported(template)[0])
     # Whether a property is on one of the lists does not depend on its value being read back.
-    assert not set(DROPPED) & set(INERT)
+    dropped, inert = ({(kind, name) for kind, names in each.items() for name in names} for each in (DROPPED, INERT))
+    assert not dropped & inert
     assert unsupported({}) == unsupported({"Resources": {}}) == ()
     with pytest.raises(CloudError, match="Machine"):
         require(template)
@@ -303,12 +304,49 @@ def test_guard_is_still_needed(stack, client):
             "TracingConfiguration": {"Enabled": True}, "LoggingConfiguration": {"Level": "ALL"},
         },
     }  # fmt: skip
-    made = stack("dropped", {"Role": ROLE, "Machine": machine})
+    topic = {
+        "Type": "AWS::SNS::Topic",
+        "Properties": {"DataProtectionPolicy": {"Name": "p"}, "MaximumMessageSize": 2048, "TracingConfig": "Active"},
+    }
+    subscription = {
+        "Type": "AWS::SNS::Subscription",
+        "Properties": {
+            "TopicArn": {"Ref": "Topic"}, "Protocol": "sqs", "Endpoint": "arn:aws:sqs:eu-west-1:000000000000:q",
+            "ReplayPolicy": {"PointType": "Timestamp"}, "SubscriptionRoleArn": "arn:aws:iam::000000000000:role/r",
+        },
+    }  # fmt: skip
+    key = {"ApiKeyAuthParameters": {"ApiKeyName": "a", "ApiKeyValue": "b"}}
+    private = {"ResourceParameters": {"ResourceConfigurationArn": "arn:aws:vpc-lattice:r"}}
+    connection = {
+        "Type": "AWS::Events::Connection",
+        "Properties": {
+            "AuthorizationType": "API_KEY", "AuthParameters": key, "InvocationConnectivityParameters": private,
+            "KmsKeyIdentifier": "alias/of-connection",
+        },
+    }  # fmt: skip
+    made = stack(
+        "dropped",
+        {"Role": ROLE, "Machine": machine, "Topic": topic, "Subscription": subscription, "Connection": connection},
+    )
+    ids, sns = made.ids(), client("sns")
+    attributes = sns.get_topic_attributes(TopicArn=ids["Topic"])["Attributes"]
+    assert "DataProtectionPolicy" not in attributes
+    assert (attributes["MaximumMessageSize"], attributes["TracingConfig"]) == ("2048", "Active")
+    attributes = sns.get_subscription_attributes(SubscriptionArn=ids["Subscription"])["Attributes"]
+    assert "ReplayPolicy" not in attributes
+    assert attributes["SubscriptionRoleArn"] == "arn:aws:iam::000000000000:role/r"
+    shown = client("events").describe_connection(Name=ids["Connection"])
+    assert "InvocationConnectivityParameters" not in shown
+    assert shown["KmsKeyIdentifier"] == "alias/of-connection"
+    assert client("secretsmanager").describe_secret(SecretId=shown["SecretArn"])["KmsKeyId"] == "alias/of-connection"
     kept = client("stepfunctions").describe_state_machine(stateMachineArn=made.ids()["Machine"])
     assert not kept.get("tracingConfiguration", {}).get("enabled")
     assert kept.get("loggingConfiguration", {}).get("level", "OFF") == "OFF"
     assert {kind: set(names) for kind, names in DROPPED.items()} == {
-        "AWS::StepFunctions::StateMachine": {"LoggingConfiguration", "TracingConfiguration"}
+        "AWS::Events::Connection": {"InvocationConnectivityParameters"},
+        "AWS::SNS::Subscription": {"ReplayPolicy"},
+        "AWS::SNS::Topic": {"DataProtectionPolicy"},
+        "AWS::StepFunctions::StateMachine": {"LoggingConfiguration", "TracingConfiguration"},
     }
 
 

@@ -1,7 +1,7 @@
 """Alarms: states from `tocsin.simulate` over the recorded metrics, each simulated minute, instead of ministack's own.
 
-A round evaluates the metric alarms that are due, then the composite alarms over them, then the waits of suppressed
-actions.  States change through one function, which SetAlarmState uses too, so that history and actions follow
+A round evaluates the metric alarms that are due, then the composite alarms over them, then the waits of suppressed and
+muted actions.  States change through one function, which SetAlarmState uses too, so that history and actions follow
 whoever changed them.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,12 +22,13 @@ from ...simulate.composite import evaluate_rule, names_in, parse_rule
 from ...simulate.metric_alarm import Evaluation, evaluate, is_due
 from ...simulate.suppression import ActionGate, Release
 from . import notifications
+from .alarm_actions import AlarmActions, write_history
 from .alarm_records import alarm_of
 from .base import here, scope, service
+from .mutes import MuteRules
 from .parts import Parts
 
 _log = logging.getLogger("tocsin.alarms")
-_ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
 
 
 class Alarms:
@@ -43,6 +43,10 @@ class Alarms:
         self._gates: dict[str, ActionGate] = {}
         self._last_change: dict[str, tuple[str, float, list[dict[str, Any]]]] = {}
         self._changed: deque[str] = deque()
+        self._actions = AlarmActions(parts)
+        self.mute_rules = MuteRules()
+        # By ARN: the state whose actions a mute holds back.
+        self._held: dict[str, str] = {}
 
     def round(self, at: datetime) -> None:
         """Evaluate everything that is due at ``at``, in every account and region.
@@ -94,7 +98,7 @@ class Alarms:
         if old == state:
             return
         record["StateTransitionedTimestamp"] = moment
-        self._history(
+        write_history(
             record,
             "StateUpdate",
             f"Alarm updated from {old} to {state}",
@@ -117,7 +121,7 @@ class Alarms:
     def configuration_changed(self, record: dict[str, Any], what: str) -> None:
         """Write a ConfigurationUpdate ("created", "updated", "deleted") to the alarm's history."""
         composite = "AlarmRule" in record
-        self._history(
+        write_history(
             record,
             "ConfigurationUpdate",
             f'Alarm "{record["AlarmName"]}" {what}',
@@ -132,7 +136,7 @@ class Alarms:
             },
         )
         if what == "deleted":
-            for held in (self._values, self._gates, self._last_change):
+            for held in (self._values, self._gates, self._last_change, self._held):
                 held.pop(record["AlarmArn"], None)
 
     def truth(self, record: dict[str, Any]) -> str:
@@ -193,11 +197,13 @@ class Alarms:
                     self._evaluate_composite(parent, record, at)
                 if parent.get("ActionsSuppressor") in (record["AlarmName"], record["AlarmArn"]):
                     gate = self._gate(parent, when)
-                    self._run(parent, gate, gate.suppressor_changed(when, in_alarm=record["StateValue"] == "ALARM"))
+                    in_alarm = record["StateValue"] == "ALARM"
+                    self._run(parent, gate, gate.suppressor_changed(when, in_alarm=in_alarm), when)
         for record in list(composites.values()):
             held = self._gates.get(record["AlarmArn"])
             if held is not None:
-                self._run(record, held, held.advance(when))
+                self._run(record, held, held.advance(when), when)
+        self._unmute(when)
 
     def _evaluate_composite(self, record: dict[str, Any], child: dict[str, Any] | None, at: float) -> None:
         try:
@@ -234,12 +240,13 @@ class Alarms:
         self._last_change[record["AlarmArn"]] = (old, moment, children)
 
     def _enter(self, record: dict[str, Any], when: datetime) -> None:
-        """The alarm is in a new state: run its actions, unless a suppressor holds them."""
+        """The alarm is in a new state: run its actions, unless a suppressor or a mute holds them."""
+        self._held.pop(record["AlarmArn"], None)
         if "AlarmRule" in record:
             gate = self._gate(record, when)
-            self._run(record, gate, gate.composite_changed(when, AlarmState(record["StateValue"])))
+            self._run(record, gate, gate.composite_changed(when, AlarmState(record["StateValue"])), when)
         else:
-            self._act(record)
+            self._act(record, when)
 
     def _gate(self, record: dict[str, Any], when: datetime) -> ActionGate:
         arn = record["AlarmArn"]
@@ -254,42 +261,41 @@ class Alarms:
                 gate.suppressor_changed(when, in_alarm=True)
         return self._gates[arn]
 
-    def _run(self, record: dict[str, Any], gate: ActionGate, released: tuple[Release, ...]) -> None:
+    def _run(self, record: dict[str, Any], gate: ActionGate, released: tuple[Release, ...], when: datetime) -> None:
         record.pop("ActionsSuppressedBy", None)
         record.pop("ActionsSuppressedReason", None)
         if gate.suppressed_by:
             record["ActionsSuppressedBy"] = str(gate.suppressed_by)
             record["ActionsSuppressedReason"] = f"Actions suppressed by {gate.suppressed_by}"
         for _ in released:
-            self._act(record)
+            self._act(record, when)
 
-    def _act(self, record: dict[str, Any]) -> None:
+    def _act(self, record: dict[str, Any], when: datetime) -> None:
         if not record.get("ActionsEnabled", True):
             return
+        arn = record["AlarmArn"]
+        old, changed_at, children = self._last_change.get(arn, (record["StateValue"], self._parts.clock.time(), []))
+        if muted := self.mute_rules.muted(record["AlarmName"], when):
+            self._held[arn] = record["StateValue"]
+            self._actions.note_muted(record, changed_at, muted)
+            return
+        self._actions.run(record, old, changed_at, children)
+
+    def _unmute(self, when: datetime) -> None:
+        """Run what mutes held back and hold no longer, if the alarm is still in that state and no suppressor holds it."""
         account, region = here()
-        old, changed_at, children = self._last_change.get(
-            record["AlarmArn"], (record["StateValue"], self._parts.clock.time(), [])
-        )
-        for action in record.get(_ACTIONS[record["StateValue"]]) or ():
-            done = self._cloudwatch._is_sns_action_arn(action) and service("sns")._topic_by_arn_any_scope(action)
-            if done:
-                text = notifications.message(
-                    record, account=account, region=region, old_state=old, changed_at=changed_at, children=children
-                )
-                service("sns")._fanout(action, str(uuid.uuid4()), text, notifications.subject(record, region))
-            summary = f"Successfully executed action {action}" if done else f"Failed to execute action {action}"
-            self._history(
-                record,
-                "Action",
-                summary,
-                self._parts.clock.time(),
-                {
-                    "actionState": "Succeeded" if done else "Failed",
-                    "stateUpdateTimestamp": int(changed_at * 1000),
-                    "notificationResource": action,
-                    "error": None if done else "there is no such SNS topic in this account and region",
-                },
-            )
+        for arn, state in list(self._held.items()):
+            if arn.split(":")[3:5] != [region, account]:
+                continue
+            record = self._record(arn)
+            if record is None or record["StateValue"] != state:
+                del self._held[arn]
+                continue
+            gate = self._gates.get(arn)
+            suppressed = gate is not None and gate.suppressed_by is not None
+            if not suppressed and self.mute_rules.muted(record["AlarmName"], when) is None:
+                del self._held[arn]
+                self._act(record, when)
 
     def _record(self, reference: str) -> dict[str, Any] | None:
         name = self._cloudwatch._rule_ref_name(reference)
@@ -297,18 +303,6 @@ class Alarms:
             name
         )
         return found
-
-    def _history(self, record: dict[str, Any], kind: str, summary: str, at: float, data: dict[str, Any]) -> None:
-        self._cloudwatch._history_entries().append(
-            {
-                "AlarmName": record["AlarmName"],
-                "AlarmType": "CompositeAlarm" if "AlarmRule" in record else "MetricAlarm",
-                "Timestamp": datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-                "HistoryItemType": kind,
-                "HistorySummary": summary,
-                "HistoryData": json.dumps(data),
-            }
-        )
 
 
 def _fail(record: dict[str, Any], error: SimulationError) -> None:

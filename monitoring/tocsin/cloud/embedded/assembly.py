@@ -15,7 +15,12 @@ from typing import Any
 
 from . import (
     alarm_api,
+    api_destinations,
+    change_sets,
+    chatbot,
+    connections,
     custom_resources,
+    dynamic_references,
     ecs,
     functions,
     http_api,
@@ -29,19 +34,23 @@ from . import (
     metrics_events,
     metrics_lambda,
     metrics_sqs,
+    mute_api,
     object_versions,
     rds,
     recorder,
     resource_types,
+    secrets_api,
     service_roles,
     sns,
+    sns_api,
+    sns_delivery,
     templates,
     tls,
 )
 from .alarms import Alarms
 from .base import core
 from .clock import Clock
-from .control import Control, moment, number
+from .control import Control, moment, number, optional_number
 from .parts import Addresses, Parts
 from .recorder import Recorder
 from .signing import Signer
@@ -70,17 +79,25 @@ def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam
     kept.install()
     object_versions.install()
     templates.install()
+    change_sets.install()
+    mute_api.install(alarms, clock)
     keys.install(parts)
     iam.install(parts)
     resource_types.install()
     custom_resources.install(parts)
-    sns.install(parts)
+    messages = sns.install(parts)
+    sns_api.install(messages)
+    chats = chatbot.install(parts, sns_delivery.install(parts, messages))
+    secrets_api.install(clock)
     queues = metrics_sqs.install(parts)
     databases = rds.install(parts)
     functions.install()
     metrics_lambda.install(parts)
+    connections.install()
+    api_destinations.install(parts)
     metrics_events.install(parts)
     service_roles.install(parts)
+    dynamic_references.install(parts)
     http_api.install(parts)
     metrics_apigateway.install(parts)
     metrics_dynamodb.install(parts)
@@ -106,11 +123,22 @@ def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam
     def fire(given: dict[str, Any]) -> dict[str, Any]:
         return {"targets": metrics_events.fire(parts, str(given.get("rule")), str(given.get("bus") or "default"))}
 
+    def tune_deliveries(given: dict[str, Any]) -> dict[str, Any]:
+        parts.deliveries.tune(optional_number(given, "speed"), optional_number(given, "timeout"))
+        return _deliveries_view(parts)
+
+    def confirm_mails(given: dict[str, Any]) -> dict[str, Any]:
+        parts.mailbox.confirms = given.get("confirms") is True
+        return {"confirms": parts.mailbox.confirms}
+
     app = Control(
         import_module("ministack.app").app,
         reads={
             "clock": lambda: _clock_view(clock),
             "databases": lambda: {"databases": databases.view()},
+            "deliveries": lambda: _deliveries_view(parts),
+            "mails": lambda: {"mails": parts.mailbox.view()},
+            "chats": lambda: {"chats": chats.view()},
             f"sns/{parts.signer.certificate_name}": lambda: parts.signer.certificate,
         },
         writes={
@@ -118,12 +146,15 @@ def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam
             "advance": advance,
             "next-minute": next_minute,
             "fire": fire,
+            "deliveries": tune_deliveries,
+            "mails": confirm_mails,
             "functions-endpoint": lambda given: functions.call_endpoint(str(given.get("url") or tls_endpoint)),
         },
     )
 
     def stop() -> None:
         rounds.stop()
+        parts.deliveries.stop()
         core("lambda_runtime").reset()
         tasks.stop()
         databases.stop()
@@ -133,6 +164,11 @@ def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam
 
 def _clock_view(clock: Clock) -> dict[str, Any]:
     return {"now": moment(clock.time()), "factor": clock.factor, "real": moment(time.time())}
+
+
+def _deliveries_view(parts: Parts) -> dict[str, Any]:
+    deliveries = parts.deliveries
+    return {"speed": deliveries.speed, "timeout": deliveries.timeout, "under_way": deliveries.under_way}
 
 
 class Rounds:

@@ -6,6 +6,11 @@ POST /_tocsin/advance  {"seconds": 3600}   move the clock forward; nothing is ma
 POST /_tocsin/fire     {"rule": "daily", "bus": "default"}   run a rule's targets now, as its schedule would
 POST /_tocsin/functions-endpoint {"url": null}  where functions call AWS: a proxy, or null for this AWS
 POST /_tocsin/evaluate {}                  sample gauges and evaluate alarms now
+GET  /_tocsin/deliveries                   how fast delays of deliveries pass, and how many are under way
+POST /_tocsin/deliveries {"speed": 360, "timeout": 15}   AWS seconds per real second; real seconds for an answer
+GET  /_tocsin/mails                        the e-mail that SNS would have sent
+POST /_tocsin/mails    {"confirms": true}  confirm subscriptions by e-mail at once from now on
+GET  /_tocsin/chats                        what AWS Chatbot would have shown
 GET  /_tocsin/databases                    the PostgreSQL servers behind RDS
 GET  /_tocsin/sns/<name>.pem               the certificate that verifies SNS signatures
 """
@@ -74,6 +79,11 @@ def number(given: dict[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{name} is a number, such as {{{json.dumps(name)}: 60}}")
     return float(value)
+
+
+def optional_number(given: dict[str, Any], name: str) -> float | None:
+    """As `number`, but None if it is not given.  Raises InputError."""
+    return None if given.get(name) is None else number(given, name)
 
 
 def moment(seconds: float) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 from ...errors import CloudError
 
 DROPPED: Mapping[str, Mapping[str, str]] = {
+    "AWS::Events::Connection": {"InvocationConnectivityParameters": "there is no private connectivity"},
+    "AWS::SNS::Subscription": {"ReplayPolicy": "nothing is archived that could be replayed"},
+    "AWS::SNS::Topic": {"DataProtectionPolicy": "messages are not looked through"},
     "AWS::StepFunctions::StateMachine": {
         "LoggingConfiguration": "executions write no log",
         "TracingConfiguration": "there are no traces",
@@ -21,6 +24,12 @@ DROPPED: Mapping[str, Mapping[str, str]] = {
 """Properties that vanish without a word, by type, each with what that means."""
 
 INERT: Mapping[str, Mapping[str, str]] = {
+    "AWS::Chatbot::SlackChannelConfiguration": {
+        "CustomizationResourceArns": "there are no custom actions",
+        "GuardrailPolicies": "nobody gives commands in the channel",
+        "IamRoleArn": "nobody gives commands in the channel",
+        "LoggingLevel": "nothing is logged",
+    },
     "AWS::EC2::FlowLog": {"TrafficType": "there is no traffic inside a VPC to record"},
     "AWS::EC2::VPCEndpoint": {
         "PolicyDocument": "calls do not pass the endpoint, so its policy refuses nothing",
@@ -31,6 +40,12 @@ INERT: Mapping[str, Mapping[str, str]] = {
         "BackupRetentionPeriod": "there are no backups",
         "EnableCloudwatchLogsExports": "the server's log stays in its folder",
         "MultiAZ": "there is one server",
+    },
+    "AWS::SNS::Subscription": {"SubscriptionRoleArn": "there is no Firehose to deliver to"},
+    "AWS::SNS::Topic": {
+        "ArchivePolicy": "nothing is archived",
+        "MaximumMessageSize": "the limit is always 256 KiB",
+        "TracingConfig": "there are no traces",
     },
     "AWS::S3::Bucket": {
         "LifecycleConfiguration": "objects never expire or move",

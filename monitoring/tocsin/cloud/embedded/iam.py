@@ -23,10 +23,12 @@ Mended here (source, unless said otherwise: Service Authorization Reference, pag
 What a transport demands holds with and without ``iam``: a resource policy's Deny that asks for nothing but
 ``aws:SecureTransport`` refuses plain HTTP even to the root, for buckets, queues, topics, secrets and keys.
 
-What callers need of KMS keys stands in `keys`, what services do in a role's name in `service_roles`.
+What callers need of KMS keys stands in `keys`, what services do in a role's name in `service_roles`, the resources of
+CloudWatch's and EventBridge's calls in `iam_resources`.
 
 Not simulated: KMS grants, the policies of VPC endpoints (``aws:SourceVpce``), ``dynamodb:LeadingKeys``, the permissions
-CloudFormation needs to make resources with a service role, and service control policies.  A missing object is "not
+CloudFormation needs to make resources with a service role (but for what `dynamic_references` read), and service
+control policies.  A missing object is "not
 found" to somebody who may not list the bucket, too.
 """
 
@@ -39,7 +41,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from . import tls
+from . import iam_resources, tls
 from .base import core, here, service
 from .parts import Parts
 
@@ -74,6 +76,7 @@ def install(parts: Parts) -> None:
     for name in _WITH_POLICIES:
         handlers[name] = _only_over_tls(name, handlers[name])
     if parts.enforce_iam:
+        iam_resources.install()
         for name in _PASSED:
             handlers[name] = _passing_roles(name, handlers[name])
 
@@ -116,6 +119,8 @@ def _name_resources(actions: Any) -> None:
         region: str,
         account: str,
     ) -> str:
+        if arns := iam_resources.find_arns(name, path, headers, body, parameters):
+            return arns[0]
         if name == "ecs":
             request = _json(body)
             operation = headers.get("x-amz-target", "").rpartition(".")[2]

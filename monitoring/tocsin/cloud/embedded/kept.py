@@ -41,10 +41,30 @@ def _followed(handler: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
 
 def _topic(arn: str, properties: Mapping[str, Any]) -> None:
     attributes = service("sns")._topics[arn]["attributes"]
-    for name in ("KmsMasterKeyId", "SignatureVersion", "TracingConfig"):
+    for name in ("ArchivePolicy", "KmsMasterKeyId", "MaximumMessageSize", "SignatureVersion", "TracingConfig"):
         attributes.pop(name, None)
-        if properties.get(name):
-            attributes[name] = str(properties[name])
+        if value := properties.get(name):
+            attributes[name] = json.dumps(value) if isinstance(value, dict) else str(value)
+    for name in [each for each in attributes if "Feedback" in each]:
+        del attributes[name]
+    for entry in properties.get("DeliveryStatusLogging") or ():
+        protocol = str(entry.get("Protocol", ""))
+        if protocol not in _LOGGED:
+            raise ValueError(f"Protocol of DeliveryStatusLogging is one of {', '.join(_LOGGED)}, not {protocol!r}")
+        for name in ("SuccessFeedbackRoleArn", "SuccessFeedbackSampleRate", "FailureFeedbackRoleArn"):
+            if entry.get(name) not in (None, ""):
+                attributes[_LOGGED[protocol] + name] = str(entry[name])
+    # ministack's default policy lets every account publish; AWS's is for the owner's resources only.
+    policy = json.loads(attributes.get("Policy") or "{}")
+    if policy.get("Id") == "__default_policy_ID":
+        owner = {"StringEquals": {"AWS:SourceOwner": attributes["Owner"]}}
+        policy["Statement"] = [{**statement, "Condition": owner} for statement in policy["Statement"]]
+        attributes["Policy"] = json.dumps(policy)
+
+
+_LOGGED = {
+    "http/s": "HTTP", "sqs": "SQS", "lambda": "Lambda", "firehose": "Firehose", "application": "Application",
+}  # fmt: skip
 
 
 def _bucket(name: str, properties: Mapping[str, Any]) -> None:

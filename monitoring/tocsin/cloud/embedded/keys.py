@@ -3,7 +3,7 @@
 The caller is checked for ``kms:Decrypt`` or ``kms:GenerateDataKey`` on the key, with ``kms:ViaService`` and
 ``kms:CallerAccount``, for objects of S3, secrets, messages of SQS and publications of SNS.  Nothing is encrypted.
 Keys that AWS manages, such as ``alias/aws/s3``, ask nothing of the caller.  What services do of themselves with a key
-(RDS, DynamoDB, logs, alarms that publish) is not checked.
+(RDS, DynamoDB, logs) is not checked, but for alarms that publish and for what SNS and EventBridge redrive: `service_keys`.
 Sources: Amazon S3 user guide, "Using server-side encryption with AWS KMS keys"; AWS Secrets Manager user guide, "Secret
 encryption and decryption"; Amazon SQS developer guide, "Configuring KMS permissions"; Amazon SNS developer guide,
 "Managing Amazon SNS encryption keys and costs".
@@ -27,7 +27,12 @@ _READ, _WRITE = ("kms:Decrypt",), ("kms:GenerateDataKey",)
 _BOTH = _WRITE + _READ
 _NEEDED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "s3": {"PutObject": _WRITE},
-    "secretsmanager": {"GetSecretValue": _READ, "PutSecretValue": _BOTH, "UpdateSecret": _BOTH},
+    "secretsmanager": {
+        "CreateSecret": _BOTH,
+        "GetSecretValue": _READ,
+        "PutSecretValue": _BOTH,
+        "UpdateSecret": _BOTH,
+    },
     "sqs": {"SendMessage": _BOTH, "ReceiveMessage": _READ},
     "sns": {"Publish": _BOTH},
 }
@@ -95,8 +100,9 @@ def _of_object(path: str, headers: Mapping[str, str], _body: bytes, _parameters:
 
 
 def _of_secret(_path: str, _headers: Mapping[str, str], body: bytes, _parameters: Any) -> Any:
-    _, record = service("secretsmanager")._resolve(str(_json(body).get("SecretId", "")))
-    return (record or {}).get("KmsKeyId")
+    request = _json(body)
+    _, record = service("secretsmanager")._resolve(str(request.get("SecretId", "")))
+    return request.get("KmsKeyId") or (record or {}).get("KmsKeyId")
 
 
 def _of_queue(_path: str, _headers: Mapping[str, str], body: bytes, parameters: Any) -> Any:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from . import queue_delivery
 from .base import here, scope, service
 from .parts import Parts
 
@@ -175,6 +176,7 @@ def _count_other_senders(metrics: QueueMetrics) -> None:
     ):
         owner = service(module)
         setattr(owner, name, _counting_growth(metrics, getattr(owner, name)))
+    queue_delivery.put = _counting_growth(metrics, queue_delivery.put)
 
 
 def _counting_growth(metrics: QueueMetrics, deliver: Any) -> Any:

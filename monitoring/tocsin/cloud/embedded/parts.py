@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .authority import Authority
 from .clock import Clock
+from .deliveries import Deliveries
+from .mail import Mailbox
 from .recorder import Recorder
 from .signing import Signer
 
@@ -22,7 +24,7 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The clock, the recorded metrics, the SNS key, the state directory, the endpoint, its TLS side, the IAM switch."""
+    """What is there once: clock, recorded metrics, SNS key, state directory, addresses, IAM switch, ways out."""
 
     clock: Clock
     recorder: Recorder
@@ -32,3 +34,5 @@ class Parts:
     authority: Authority
     tls_endpoint: str
     enforce_iam: bool = False
+    deliveries: Deliveries = field(default_factory=Deliveries)
+    mailbox: Mailbox = field(default_factory=Mailbox)

@@ -21,7 +21,8 @@ Checked against the policy of the resource that is called, with the caller as ``
 - a function called by EventBridge, EventBridge Scheduler (by its role), S3, SNS or API Gateway;
 - a queue that an EventBridge rule sends to.
 
-ministack itself checks queues and topics that S3 and SNS send to.  What is not checked: the role CloudFormation works
+ministack itself checks queues and topics that S3 and SNS send to; `sns_delivery` asks the functions of SNS, `alarms` the
+topics of CloudWatch, and `api_destinations` the roles of EventBridge.  What is not checked: the role CloudFormation works
 with, VPC flow logs' and RDS's roles, and keys (see `iam`).
 """
 
@@ -107,7 +108,7 @@ def service_may_call(policy: Any, principal: str, action: str, resource: str, so
         resource_arn=resource,
         region=here()[1],
         secure_transport=True,
-        service_context={"aws:sourcearn": source, "aws:sourceaccount": account},
+        service_context={"aws:sourcearn": source, "aws:sourceaccount": account, "aws:sourceowner": account},
     )
     return bool(evaluator.evaluate_resource_policy(policy, context, service=principal).decision == "Allow")
 
@@ -272,16 +273,24 @@ def _check_networks() -> None:
 
 def _trust_refused(properties: Mapping[str, Any]) -> str | None:
     """What Lambda says of a role that it may not assume; None if it may."""
+    if trusts(str(properties.get("Role", "")), "lambda.amazonaws.com"):
+        return None
+    return "The role defined for the function cannot be assumed by Lambda."
+
+
+def trusts(role_arn: str, principal: str) -> bool:
+    """Whether a role lets the service ``principal`` assume it; conditions are not looked at."""
     evaluator = core("iam_evaluator")
-    role = service("iam")._roles.get(str(properties.get("Role", "")).rpartition("/")[2])
+    role = service("iam")._roles.get(role_arn.rpartition("/")[2])
     document = (role or {}).get("AssumeRolePolicyDocument") or "{}"
     statements = (json.loads(document) if isinstance(document, str) else document).get("Statement") or ()
     for statement in [statements] if isinstance(statements, dict) else statements:
-        principal = statement.get("Principal")
-        named = principal == "*" or evaluator._service_principal_matches(principal, "lambda.amazonaws.com")
-        if statement.get("Effect") == "Allow" and named:
-            return None
-    return "The role defined for the function cannot be assumed by Lambda."
+        named = statement.get("Principal")
+        if statement.get("Effect") == "Allow" and (
+            named == "*" or evaluator._service_principal_matches(named, principal)
+        ):
+            return True
+    return False
 
 
 def _network_refused(properties: Mapping[str, Any]) -> str | None:
@@ -348,17 +357,13 @@ def _check_rules(parts: Parts) -> None:
 
 
 def _check_callers_of_functions() -> None:
-    s3, sns, http = service("s3"), service("sns"), service("apigateway")
-    deliver, fan_out, proxy = s3._deliver_event_to_lambda, sns._deliver_to_lambda, http._invoke_lambda_proxy
+    s3, http = service("s3"), service("apigateway")
+    deliver, proxy = s3._deliver_event_to_lambda, http._invoke_lambda_proxy
 
     def deliver_s3(arn: str, event: dict[str, Any], region: str, *rest: Any) -> None:
         bucket = event["Records"][0]["s3"]["bucket"]["name"]
-        if _function_lets(arn, "s3.amazonaws.com", f"arn:aws:s3:::{bucket}"):
+        if function_lets(arn, "s3.amazonaws.com", f"arn:aws:s3:::{bucket}"):
             deliver(arn, event, region, *rest)
-
-    def deliver_sns(endpoint: str, envelope: str, topic: str, *rest: Any) -> None:
-        if _function_lets(endpoint, "sns.amazonaws.com", topic):
-            fan_out(endpoint, envelope, topic, *rest)
 
     async def call(
         integration: Any, api: str, stage: str, path: str, method: str, headers: Any, body: Any, parameters: Any,
@@ -368,16 +373,16 @@ def _check_callers_of_functions() -> None:
         account, region = here()
         # "GET /users/{user}" stands as GET/users/{user} behind the stage.
         source = f"arn:aws:execute-api:{region}:{account}:{api}/{stage}/{route_key.replace(' ', '')}"
-        if not _function_lets(arn, "apigateway.amazonaws.com", source):
+        if not function_lets(arn, "apigateway.amazonaws.com", source):
             return 500, {"Content-Type": "application/json"}, b'{"message":"Internal Server Error"}'
         return await proxy(
             integration, api, stage, path, method, headers, body, parameters, route_key, *arguments, **options
         )
 
-    s3._deliver_event_to_lambda, sns._deliver_to_lambda, http._invoke_lambda_proxy = deliver_s3, deliver_sns, call
+    s3._deliver_event_to_lambda, http._invoke_lambda_proxy = deliver_s3, call
 
 
-def _function_lets(arn: str, principal: str, source: str) -> bool:
+def function_lets(arn: str, principal: str, source: str) -> bool:
     """Whether the function's own policy lets a service call it."""
     function, config, name = service("lambda_svc")._get_func_record_for_ref(arn)
     if not function or not config:

@@ -1,85 +1,62 @@
-"""SNS to HTTP(S): confirmations for every subscription, true signatures, AWS's headers, retries, delivery metrics."""
+"""SNS messages: what is written into them, true signatures, AWS's headers, and confirmations for every subscription.
+
+What goes out of a topic, and what becomes of it, stands in `sns_delivery`; the calls of the API that ministack answers
+otherwise than AWS in `sns_api`.
+"""
 
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import logging
-import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from contextvars import copy_context
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from .base import scope, service
+from .base import service
 from .clock import iso_milliseconds
 from .parts import Parts
 
-RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
-"""Real seconds before each further attempt; AWS waits 20 s by default, which tests and people need not."""
-TIMEOUT_SECONDS = 15.0
-"""How long an endpoint may take to answer (SNS developer guide, "Amazon SNS message delivery retries")."""
+HTTP = ("http", "https")
+MAIL = ("email", "email-json")
+CONFIRMATION_DELAYS = (20.0, 20.0, 20.0)
 
 _log = logging.getLogger("tocsin.sns")
-_HTTP = ("http", "https")
-_TOO_MANY_REQUESTS = 429
 
 
-def install(parts: Parts) -> None:
-    """Replace ministack's envelope, confirmation and HTTP delivery by ours."""
+def install(parts: Parts) -> Messages:
+    """Replace ministack's envelope and confirmation by ours; the result writes the messages."""
     sns = service("sns")
-    post = _Post(parts)
+    messages = Messages(parts)
 
     def build_envelope(
         topic_arn: str, msg_id: str, message: str, subject: str, message_attributes: dict[str, Any], raw: bool
     ) -> str:
-        return message if raw else post.notification(topic_arn, msg_id, message, subject, message_attributes)
-
-    async def deliver(endpoint: str, payload: str) -> None:
-        post.deliver(endpoint, payload)
+        return message if raw else messages.notification(topic_arn, msg_id, message, subject, message_attributes)
 
     async def confirm(topic_arn: str, subscription: dict[str, Any]) -> None:
-        post.ask_confirmation(topic_arn, subscription)
+        messages.ask_confirmation(topic_arn, subscription)
 
     sns._build_envelope = build_envelope
-    sns._deliver_to_http = deliver
     sns._send_subscription_confirmation = confirm
-    _count_published(parts)
-
     handlers = service("cloudformation").provisioners._RESOURCE_HANDLERS
     for name in ("AWS::SNS::Topic", "AWS::SNS::Subscription"):
-        handlers[name] = _confirming(handlers[name], post)
+        handlers[name] = _confirming(handlers[name], messages)
+    return messages
 
 
-def _count_published(parts: Parts) -> None:
-    """NumberOfMessagesPublished and PublishSize of each topic: everything that is published passes the fan-out."""
-    sns = service("sns")
-    original = sns._fanout
+def _confirming(handler: dict[str, Any], messages: Messages) -> dict[str, Any]:
+    """The CloudFormation handler, which also asks the subscriptions it made for their confirmation."""
 
-    def fanout(topic_arn: str, msg_id: str, message: str, *arguments: Any, **options: Any) -> None:
-        _record(parts, topic_arn, "NumberOfMessagesPublished", 1, "Count")
-        _record(parts, topic_arn, "PublishSize", len(message.encode()), "Bytes")
-        original(topic_arn, msg_id, message, *arguments, **options)
-
-    sns._fanout = fanout
-
-
-def _record(parts: Parts, topic_arn: str, name: str, value: float, unit: str) -> None:
-    _, _, _, region, account, topic = topic_arn.split(":", 5)
-    with scope(account, region):
-        parts.recorder.record("AWS/SNS", name, {"TopicName": topic}, value, unit)
-
-
-def _confirming(handler: dict[str, Any], post: _Post) -> dict[str, Any]:
-    """The CloudFormation handler, which also asks the HTTP subscriptions it made for their confirmation."""
-
-    def then_ask(step: Any) -> Any:
+    def then_ask(step: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
             result = step(*arguments)
-            post.ask_unconfirmed()
+            messages.ask_unconfirmed()
             return result
 
         return run
@@ -87,15 +64,39 @@ def _confirming(handler: dict[str, Any], post: _Post) -> dict[str, Any]:
     return {**handler, "create": then_ask(handler["create"]), "update": then_ask(handler["update"])}
 
 
-class _Post:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an endpoint made of a post: its status (0: none came), the start of its body, or what went wrong."""
+
+    status: int
+    text: str
+
+    @property
+    def taken(self) -> bool:
+        """The endpoint has the message."""
+        return 200 <= self.status < 300
+
+    @property
+    def worth_retrying(self) -> bool:
+        """SNS retries server errors, 429 and what never answered; all else is final (developer guide, HTTP/S policy)."""
+        return self.status < 200 or self.status == 429 or self.status >= 500
+
+
+class Messages:
     """Writes, signs and posts SNS messages."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def notification(
-        self, topic_arn: str, message_id: str, message: str, subject: str, attributes: dict[str, Any]
+        self,
+        topic_arn: str,
+        message_id: str,
+        message: str,
+        subject: str,
+        attributes: Mapping[str, Any],
+        subscription_arn: str = "",
     ) -> str:
         """A signed Notification, as JSON."""
         envelope: dict[str, Any] = {
@@ -107,8 +108,8 @@ class _Post:
             "Timestamp": iso_milliseconds(self._parts.clock.time()),
         }
         self._sign(envelope)
-        # Replaced by the subscription's own when the message goes to an HTTP endpoint; it is not signed.
-        envelope["UnsubscribeURL"] = self._url(Action="Unsubscribe", SubscriptionArn=topic_arn)
+        # It is not signed.
+        envelope["UnsubscribeURL"] = self._url(Action="Unsubscribe", SubscriptionArn=subscription_arn or topic_arn)
         if attributes:
             envelope["MessageAttributes"] = {
                 name: {
@@ -120,31 +121,18 @@ class _Post:
         return json.dumps(envelope, indent=2)
 
     def ask_unconfirmed(self) -> None:
-        """Send a SubscriptionConfirmation for each HTTP subscription of this account that never had one."""
+        """Send a confirmation for each subscription of this account that needs one and never had one."""
         for topic in service("sns")._topics.values():
             for subscription in topic["subscriptions"]:
-                if (
-                    subscription["protocol"] in _HTTP
-                    and not subscription["confirmed"]
-                    and not subscription.get("token")
-                ):
-                    subscription["token"] = uuid.uuid4().hex * 2
-                    attributes = subscription.setdefault("attributes", {})
-                    for name, value in {
-                        "SubscriptionArn": subscription["arn"],
-                        "TopicArn": topic["arn"],
-                        "Protocol": subscription["protocol"],
-                        "Endpoint": subscription["endpoint"],
-                        "Owner": subscription.get("owner", ""),
-                        "RawMessageDelivery": "false",
-                        "PendingConfirmation": "true",
-                        "ConfirmationWasAuthenticated": "false",
-                    }.items():
-                        attributes.setdefault(name, value)
+                if subscription["protocol"] in MAIL and "token" not in subscription:
+                    subscription["confirmed"] = False
+                waits = subscription["protocol"] in (*HTTP, *MAIL) and not subscription["confirmed"]
+                if waits and not subscription.get("token"):
+                    describe(topic["arn"], subscription)
                     self.ask_confirmation(topic["arn"], subscription)
 
     def ask_confirmation(self, topic_arn: str, subscription: dict[str, Any]) -> None:
-        """Post a SubscriptionConfirmation in the background."""
+        """Post, or mail, a SubscriptionConfirmation in the background."""
         token = subscription.get("token") or ""
         message = {
             "Type": "SubscriptionConfirmation",
@@ -156,69 +144,55 @@ class _Post:
             "SubscribeURL": self._url(Action="ConfirmSubscription", TopicArn=topic_arn, Token=token),
             "Timestamp": iso_milliseconds(self._parts.clock.time()),
         }
+        if subscription["protocol"] in MAIL:
+            self._mail_confirmation(message, subscription)
+            return
         self._sign(message)
-        context = copy_context()
-        threading.Thread(
-            target=context.run,
-            args=(self._post, subscription["endpoint"], json.dumps(message, indent=2), message, subscription),
-            daemon=True,
-        ).start()
+        payload, delays = json.dumps(message, indent=2), iter(CONFIRMATION_DELAYS)
 
-    def deliver(self, endpoint: str, payload: str) -> None:
-        """Post one notification to an endpoint; runs in a thread of its own."""
+        def attempt() -> float | None:
+            answer = self.post(subscription["endpoint"], payload, headers_of(message))
+            if answer.taken:
+                return None
+            wait = next(delays, None) if answer.worth_retrying else None
+            if wait is None:
+                _log.warning("no confirmation of %s: %s", subscription["arn"], answer.text)
+            return wait
+
+        self._parts.deliveries.submit(("sns", subscription["arn"]), attempt)
+
+    def post(self, endpoint: str, payload: str, headers: Mapping[str, str]) -> Answer:
+        """One POST as SNS makes it; user information in the address becomes basic authentication."""
+        parsed = urllib.parse.urlsplit(endpoint)
+        given = {"User-Agent": "Amazon Simple Notification Service Agent", **headers}
+        if parsed.username is not None:
+            user = f"{urllib.parse.unquote(parsed.username)}:{urllib.parse.unquote(parsed.password or '')}"
+            given["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
+            endpoint = urllib.parse.urlunsplit(parsed._replace(netloc=parsed.netloc.rpartition("@")[2]))
+        request = urllib.request.Request(endpoint, payload.encode(), given, method="POST")  # noqa: S310  # by SNS
         try:
-            envelope = json.loads(payload)
-            if not isinstance(envelope, dict) or "SigningCertURL" not in envelope:
-                envelope = {}
-        except ValueError:
-            envelope = {}
-        subscription = self._subscription(envelope.get("TopicArn", ""), endpoint)
-        if envelope and subscription:
-            envelope["UnsubscribeURL"] = self._url(Action="Unsubscribe", SubscriptionArn=subscription["arn"])
-            payload = json.dumps(envelope, indent=2)
-        self._post(endpoint, payload, envelope, subscription)
+            with self._opener.open(request, timeout=self._parts.deliveries.timeout) as response:
+                return Answer(response.status, response.read(1024).decode(errors="replace"))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, f"status {error.code}")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return Answer(0, _without_address(error))
 
-    def _post(self, endpoint: str, payload: str, message: dict[str, Any], subscription: dict[str, Any] | None) -> None:
-        request = _request(endpoint, payload, message, subscription)
-        problem = ""
-        for delay in (0.0, *RETRY_DELAYS):
-            time.sleep(delay)
-            try:
-                with self._opener.open(request, timeout=TIMEOUT_SECONDS):
-                    self._delivered(message, True)
-                    return
-            except urllib.error.HTTPError as error:
-                error.close()
-                problem = f"status {error.code}"
-                # SNS takes other 4xx answers as final (developer guide, "Amazon SNS message delivery retries").
-                if 400 <= error.code < 500 and error.code != _TOO_MANY_REQUESTS:
-                    break
-            except OSError as error:
-                problem = str(error)
-        _log.warning("no delivery to %s: %s", endpoint, problem)
-        self._delivered(message, False)
-        self._dead_letter(payload, subscription)
-
-    def _delivered(self, message: dict[str, Any], success: bool) -> None:
-        if message.get("Type") == "Notification":
-            name = "NumberOfNotificationsDelivered" if success else "NumberOfNotificationsFailed"
-            _record(self._parts, message["TopicArn"], name, 1, "Count")
-
-    def _dead_letter(self, payload: str, subscription: dict[str, Any] | None) -> None:
-        policy = (subscription or {}).get("attributes", {}).get("RedrivePolicy")
-        if subscription and policy:
-            queue = json.loads(policy)["deadLetterTargetArn"]
-            _, _, _, region, account, _ = queue.split(":", 5)
-            with scope(account, region):
-                service("sns")._deliver_to_sqs(queue, payload, False, payload, topic_arn=subscription["topic_arn"])
-
-    def _subscription(self, topic_arn: str, endpoint: str) -> dict[str, Any] | None:
-        topic = service("sns")._topic_by_arn_any_scope(topic_arn) if topic_arn else None
-        for subscription in (topic or {}).get("subscriptions", ()):
-            if subscription["endpoint"] == endpoint:
-                found: dict[str, Any] = subscription
-                return found
-        return None
+    def _mail_confirmation(self, message: Mapping[str, str], subscription: dict[str, Any]) -> None:
+        self._parts.mailbox.add(
+            {
+                "to": subscription["endpoint"],
+                "kind": "confirmation",
+                "subject": "AWS Notification - Subscription Confirmation",
+                "body": f"{message['Message']}\n{message['SubscribeURL']}",
+                "topic": message["TopicArn"],
+                "confirm": message["SubscribeURL"],
+                "at": message["Timestamp"],
+            }
+        )
+        if self._parts.mailbox.confirms:
+            service("sns")._confirm_subscription({"TopicArn": message["TopicArn"], "Token": message["Token"]})
 
     def _sign(self, message: dict[str, Any]) -> None:
         topic = service("sns")._topic_by_arn_any_scope(message["TopicArn"]) or {}
@@ -232,25 +206,49 @@ class _Post:
         return f"{self._parts.endpoint}/?{urllib.parse.urlencode({**query, 'Version': '2010-03-31'})}"
 
 
-def _request(
-    endpoint: str, payload: str, message: dict[str, Any], subscription: dict[str, Any] | None
-) -> urllib.request.Request:
-    """The POST as SNS makes it; user information in the URL becomes basic authentication."""
-    parsed = urllib.parse.urlsplit(endpoint)
-    headers = {
-        "Content-Type": "text/plain; charset=UTF-8",
-        "User-Agent": "Amazon Simple Notification Service Agent",
-        "x-amz-sns-message-type": message.get("Type", "Notification"),
+def describe(topic_arn: str, subscription: dict[str, Any]) -> None:
+    """Give a new, unconfirmed subscription its token, and its record what GetSubscriptionAttributes shows."""
+    subscription["token"] = uuid.uuid4().hex * 2
+    subscription["confirmed"] = False
+    attributes = subscription.setdefault("attributes", {})
+    for name, value in {
+        "SubscriptionArn": subscription["arn"],
+        "TopicArn": topic_arn,
+        "Protocol": subscription["protocol"],
+        "Endpoint": subscription["endpoint"],
+        "Owner": subscription.get("owner", ""),
+        "RawMessageDelivery": "false",
+    }.items():
+        attributes.setdefault(name, value)
+    attributes.update({"PendingConfirmation": "true", "ConfirmationWasAuthenticated": "false"})
+
+
+def headers_of(
+    message: Mapping[str, str],
+    subscription_arn: str = "",
+    content_type: str = "text/plain; charset=UTF-8",
+    *,
+    raw: bool = False,
+) -> dict[str, str]:
+    """The headers of one POST; ``message`` has Type, MessageId and TopicArn."""
+    return {
+        "Content-Type": content_type,
+        "x-amz-sns-message-type": message["Type"],
+        "x-amz-sns-message-id": message["MessageId"],
+        "x-amz-sns-topic-arn": message["TopicArn"],
+        **({"x-amz-sns-subscription-arn": subscription_arn} if subscription_arn else {}),
+        **({"x-amz-sns-rawdelivery": "true"} if raw else {}),
     }
-    if message:
-        headers["x-amz-sns-message-id"] = message["MessageId"]
-        headers["x-amz-sns-topic-arn"] = message["TopicArn"]
-    else:
-        headers["x-amz-sns-rawdelivery"] = "true"
-    if subscription and message.get("Type") == "Notification":
-        headers["x-amz-sns-subscription-arn"] = subscription["arn"]
-    if parsed.username is not None:
-        user = f"{urllib.parse.unquote(parsed.username)}:{urllib.parse.unquote(parsed.password or '')}"
-        headers["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
-        endpoint = urllib.parse.urlunsplit(parsed._replace(netloc=parsed.netloc.rpartition("@")[2]))
-    return urllib.request.Request(endpoint, payload.encode(), headers, method="POST")  # noqa: S310  # http(s) by SNS
+
+
+def _without_address(error: Exception) -> str:
+    """What went wrong; addresses hold keys, so only the system's own words are kept."""
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or type(reason).__name__)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like any other; nothing is sent where it points."""
+
+    def redirect_request(self, *_arguments: Any, **_options: Any) -> None:
+        return None

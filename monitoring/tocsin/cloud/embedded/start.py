@@ -112,6 +112,37 @@ class EmbeddedAws:
         """
         self.ask("functions-endpoint", {"url": url})
 
+    @property
+    def mails(self) -> tuple[dict[str, Any], ...]:
+        """The e-mail SNS would have sent: ``to``, ``kind``, ``subject``, ``body``, ``topic``, ``at``, and ``confirm``.
+
+        ``confirm`` is the address that confirms a subscription, in mails of the kind "confirmation".
+        """
+        return tuple(self.ask("mails")["mails"])
+
+    def confirm_mail(self, confirms: bool = True) -> None:
+        """Confirm subscriptions by e-mail without a click on their link from now on, or no longer."""
+        self.ask("mails", {"confirms": confirms})
+
+    @property
+    def chats(self) -> tuple[dict[str, Any], ...]:
+        """What AWS Chatbot would have shown: ``channel``, ``configuration``, ``topic``, ``subject``, ``message``, ``at``."""
+        return tuple(self.ask("chats")["chats"])
+
+    @property
+    def deliveries_under_way(self) -> int:
+        """How many messages of SNS and EventBridge are neither delivered nor given up; those that wait for a retry count."""
+        return int(self.ask("deliveries")["under_way"])
+
+    def set_deliveries(self, speed: float | None = None, timeout: float | None = None) -> None:
+        """Change how deliveries of SNS and EventBridge to HTTP endpoints are retried; None leaves a value as it is.
+
+        ``speed`` is AWS seconds of delay between retries per real second, 360 at first, so that an hour takes ten
+        seconds; it is not the clock's.  ``timeout`` is how many real seconds an endpoint has to answer, 15 at first
+        and at most 5 for EventBridge.
+        """
+        self.ask("deliveries", {"speed": speed, "timeout": timeout})
+
     def next_minute(self) -> None:
         """Move the clock to the next full minute; on return its gauges are sampled and its alarms evaluated."""
         self.ask("next-minute", {})
