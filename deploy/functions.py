@@ -36,7 +36,8 @@ class Function:
     """What one function does and may do.  ``timeout`` in seconds (or a parameter), ``memory`` in MB.
 
     ``security_groups`` are its own beside that of the endpoints' clients.  ``recursive_loop`` allows a function to cause
-    its own next call, which Lambda otherwise stops after sixteen rounds.
+    its own next call, which Lambda otherwise stops after sixteen rounds.  Without ``in_network`` it runs outside the private
+    network, which has no way to the internet.
     """
 
     name: str
@@ -46,13 +47,14 @@ class Function:
     memory: int
     environment: dict[str, Value]
     allow: Sequence[Statement]
-    reserved_concurrency: Ref | None = None
+    reserved_concurrency: AWSHelperFn | None = None
     security_groups: Sequence[Value] = ()
     recursive_loop: bool = False
+    in_network: bool = True
 
 
-def add_code_parameters(template: Template) -> None:
-    """The parameters that all functions of a stack share: code, logs, network and the boundary of their roles."""
+def add_package_parameters(template: Template) -> None:
+    """The parameters that all functions of a stack share, wherever they run: code, logs and the boundary of their roles."""
     template.add_parameter(
         Parameter("CodeBucket", Type="String", Description="Bucket that holds the function packages")
     )
@@ -66,6 +68,11 @@ def add_code_parameters(template: Template) -> None:
         )
     )
     add_boundary_parameter(template)
+
+
+def add_code_parameters(template: Template) -> None:
+    """The parameters that functions in the private network share: `add_package_parameters`, and the network's."""
+    add_package_parameters(template)
     template.add_parameter(
         Parameter("VpcId", Type="AWS::EC2::VPC::Id", Description="Network that the functions run in")
     )
@@ -100,7 +107,7 @@ def add_boundary_parameter(template: Template) -> None:
 def add_function(template: Template, function: Function) -> awslambda.Function:
     """Add the function with its log group and a role that allows the statements given and writing its own log.
 
-    The function runs in the private network.  The log group has a name of its own making because the role must name it
+    The function runs in the private network, unless it says otherwise.  The log group has a name of its own making because the role must name it
     before the function exists.
     """
     name = function.name
@@ -116,15 +123,14 @@ def add_function(template: Template, function: Function) -> awslambda.Function:
             RetentionInDays=Ref("LogRetentionDays"),
         )
     )
+    network = network_access() if function.in_network else []
     own_log = Statement(["logs:CreateLogStream", "logs:PutLogEvents"], [GetAtt(log_group, "Arn")])
     role = template.add_resource(
         iam.Role(
             f"{name}Role",
             AssumeRolePolicyDocument=trust("lambda.amazonaws.com"),
             PermissionsBoundary=Ref("PermissionsBoundaryArn"),
-            Policies=[
-                iam.Policy(PolicyName=name, PolicyDocument=policy([*function.allow, own_log, *network_access()]))
-            ],
+            Policies=[iam.Policy(PolicyName=name, PolicyDocument=policy([*function.allow, own_log, *network]))],
         )
     )
     optional: dict[str, Any] = {}
@@ -132,6 +138,11 @@ def add_function(template: Template, function: Function) -> awslambda.Function:
         optional["ReservedConcurrentExecutions"] = function.reserved_concurrency
     if function.recursive_loop:
         optional["RecursiveLoop"] = "Allow"
+    if function.in_network:
+        optional["VpcConfig"] = awslambda.VPCConfig(
+            SubnetIds=Ref("PrivateSubnetIds"),
+            SecurityGroupIds=[Ref("EndpointClientsSecurityGroupId"), *function.security_groups],
+        )
     resource = template.add_resource(
         awslambda.Function(
             name,
@@ -145,10 +156,6 @@ def add_function(template: Template, function: Function) -> awslambda.Function:
             MemorySize=function.memory,
             Environment=awslambda.Environment(Variables=function.environment),
             LoggingConfig=awslambda.LoggingConfig(LogGroup=Ref(log_group)),  # format: Text, the default
-            VpcConfig=awslambda.VPCConfig(
-                SubnetIds=Ref("PrivateSubnetIds"),
-                SecurityGroupIds=[Ref("EndpointClientsSecurityGroupId"), *function.security_groups],
-            ),
             **optional,
         )
     )

@@ -47,16 +47,21 @@ def packages(system: str) -> list[Package]:
 
     Raises InputError when a distribution the handlers need is not installed or holds compiled code.
     """
-    wanted = importlib.import_module(f"deploy.{system}.stack").PACKAGES
-    return [package(f"{function}CodeKey", system, distributions) for function, distributions in sorted(wanted.items())]
+    stack = importlib.import_module(f"deploy.{system}.stack")
+    engine = getattr(stack, "ENGINE", ())
+    return [
+        package(f"{function}CodeKey", system, distributions, engine)
+        for function, distributions in sorted(stack.PACKAGES.items())
+    ]
 
 
-def package(parameter: str, system: str, distributions: Sequence[str]) -> Package:
+def package(parameter: str, system: str, distributions: Sequence[str], engine: Sequence[str] = ()) -> Package:
     """The package of one function: all handlers of its system, and the distributions with all that they require.
 
     Handlers come without exception, so that what one imports of another is there; distributions only where named.
+    ``engine`` are files of ours that the handlers share with the commands, by their path in the engine.
     """
-    files = handler_files(system)
+    files = handler_files(system) | engine_files(engine)
     for name in closure(distributions):
         files |= distribution_files(name)
     content = write_zip(files)
@@ -70,6 +75,16 @@ def handler_files(system: str) -> dict[str, bytes]:
     paths += [path for pattern in HANDLER_FILES for path in folder.glob(pattern)]
     # Line ends are made equal, because a checkout may have changed them.
     return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8").encode() for path in paths}
+
+
+def engine_files(names: Sequence[str]) -> dict[str, bytes]:
+    """Those files of the engine, by the path they are imported from.
+
+    The engine's own ``__init__.py`` would import all of it; an empty one stands in its place.
+    """
+    folder = PROJECT / "monitoring" / "tocsin"
+    files = {f"tocsin/{name}": (folder / name).read_text(encoding="utf-8").encode() for name in names}
+    return {"tocsin/__init__.py": b"", **files} if files else {}
 
 
 def closure(distributions: Iterable[str]) -> list[str]:

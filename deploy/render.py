@@ -16,17 +16,21 @@ from pathlib import Path
 from tocsin.render.template_text import to_yaml
 
 ROOT = Path(__file__).resolve().parent
-DELIVERY, NETWORK = "delivery", "network"
+DELIVERY, FORWARDER, NETWORK = "delivery", "forwarder", "network"
 
 
 def systems() -> list[str]:
-    """The names of the reference systems: the folders of ``deploy/`` that hold a stack.py and handlers."""
-    return sorted(path.parent.name for path in ROOT.glob("*/stack.py") if (path.parent / "handlers").is_dir())
+    """The names of the reference systems: the folders of ``deploy/`` that hold a stack.py and handlers.
+
+    The forwarder has functions, too, but promises users nothing: its alarms are its own.
+    """
+    folders = (path.parent for path in ROOT.glob("*/stack.py"))
+    return sorted(each.name for each in folders if (each / "handlers").is_dir() and each.name != FORWARDER)
 
 
 def stacks() -> list[str]:
     """The names of everything that is rendered: what the systems share, and the systems."""
-    return [DELIVERY, NETWORK, *systems()]
+    return [DELIVERY, FORWARDER, NETWORK, *systems()]
 
 
 def template_path(name: str) -> Path:

@@ -1,7 +1,8 @@
 """The stacks of an environment in the order in which they need each other: planned, and brought about.
 
-``delivery`` is set up once by an administrator; then come the network, the reference systems, the routing and the alarms.
-What a shared stack puts out fills the parameters of the same name in the stacks after it.
+``delivery`` is set up once by an administrator; then come the network, the reference systems, the forwarder where an
+environment has one, the routing and the alarms.  What a shared stack puts out fills the parameters of the same name in the
+stacks after it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from deploy.network_facts import close_default_group, prefix_lists
 from deploy.package import Package, packages
-from deploy.render import DELIVERY, NETWORK, difference, systems, template_path
+from deploy.render import DELIVERY, FORWARDER, NETWORK, difference, systems, template_path
 from deploy.settings import refuse_delivery, refuse_environment, refuse_notification
 from tocsin.cloud.artifacts import put_object, refuse_oversize
 from tocsin.cloud.change_set import StackRequest
@@ -36,10 +37,12 @@ from tocsin.errors import CloudError, InputError, nearest
 
 ROOT = Path(__file__).resolve().parent
 COMMITTED = Committed(ROOT.parent / "alarms", ROOT / "routing.yaml")
-SHARED = (DELIVERY, NETWORK)
+SHARED = (DELIVERY, FORWARDER, NETWORK)
 CODE_BUCKET = "CodeBucket"
-BUCKET_OUTPUT, ROLE_OUTPUT, DEFAULT_GROUP_OUTPUT = "ArtifactsBucketName", "ExecutionRoleArn", "DefaultSecurityGroupId"
+BUCKET_OUTPUT, ROLE_OUTPUT, BOUNDARY_OUTPUT = "ArtifactsBucketName", "ExecutionRoleArn", "PermissionsBoundaryArn"
+DEFAULT_GROUP_OUTPUT = "DefaultSecurityGroupId"
 PROTECTION = "DeletionProtection"
+FORWARDER_QUEUE = "ForwarderQueueArn"
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
 
 
@@ -150,12 +153,8 @@ def plan(
             known |= _outputs(work.cloud, part)
             coming |= set() if one.work is Work.NOTHING else part.file.outputs
     changing = {one.stack for one in plans if one.work is not Work.NOTHING}
-    return (
-        *plans,
-        *plan_deployment(
-            work.environment, committed, parameters=_of_alarms(work, committed, parameters), coming=changing
-        ),
-    )
+    of_alarms = _of_alarms(work, committed, parameters) | _of_routing(work, committed, known)
+    return (*plans, *plan_deployment(work.environment, committed, parameters=of_alarms, coming=changing))
 
 
 def deploy_all(
@@ -183,6 +182,8 @@ def deploy_all(
 
     try:
         outcomes = _deploy_parts(work, listen)
+        told = {name: value for one in outcomes if one.system is None for name, value in one.outputs.items()}
+        of_alarms |= _of_routing(work, committed, told)
         return (
             *outcomes,
             *deploy(work.environment, committed, parameters=of_alarms, confirmed=True, progress=listen),
@@ -235,6 +236,7 @@ def stack_names(environment: Environment, committed: Committed = COMMITTED) -> t
     return (
         environment.other(NETWORK).stack,
         *(environment.of(system).stack for system in systems()),
+        *((environment.other(FORWARDER).stack,) if FORWARDER in environment.stacks else ()),
         environment.routing_stack,
         *(environment.of(path.stem).alarm_stack for path in sorted(committed.alarms.glob("*.yaml"))),
     )
@@ -253,6 +255,8 @@ def prepare(
     _refuse_unknown_stacks(environment)
     network, delivery = _shared(environment, NETWORK), _shared(environment, DELIVERY)
     parts = (network, *(_system(environment, name) for name in sorted(set(names) or systems())))
+    if FORWARDER in environment.stacks and not names:
+        parts += (_forwarder(environment),)
     refuse_environment(environment)
     for part in parts:
         if part.name == "notification":
@@ -266,6 +270,7 @@ def prepare(
         environment,
         artifacts_bucket=environment.artifacts_bucket or told.get(BUCKET_OUTPUT),
         execution_role=environment.execution_role or told.get(ROLE_OUTPUT),
+        permissions_boundary=environment.permissions_boundary or told.get(BOUNDARY_OUTPUT),
     )
     bucket = environment.artifacts_bucket
     if bucket is None:
@@ -335,19 +340,30 @@ def _shared(environment: Environment, name: str) -> Part:
     return Part(name, None, stated.stack, where, file, stated.parameters)
 
 
+def _forwarder(environment: Environment) -> Part:
+    """The one shared stack with code; an environment that has a table for it has it."""
+    part = _shared(environment, FORWARDER)
+    _refuse_difference(part.file.path, FORWARDER)
+    return replace(part, packages=tuple(packages(FORWARDER)))
+
+
 def _system(environment: Environment, name: str) -> Part:
     if name not in systems():
         raise InputError(f"no reference system {name!r}; {nearest(name, systems())}")
     stated = environment.of(name)
     where = f"{environment.name}.{name}"
     file = _read(template_path(name))
-    if difference(name):
-        # The code is taken from the sources: with a template of others, a migration, say, would be there and not be run.
-        raise InputError(
-            f"{file.path} is not what its sources say; run `python -m deploy.render`, look at the difference and commit it"
-        )
+    _refuse_difference(file.path, name)
     refuse_unknown_keys(f"{environment.path}: {where}", stated.parameters, file)
     return Part(name, name, stated.stack, where, file, stated.parameters, tuple(packages(name)))
+
+
+def _refuse_difference(path: str, name: str) -> None:
+    """The code is taken from the sources: with a template of others, a migration, say, would be there and not be run."""
+    if difference(name):
+        raise InputError(
+            f"{path} is not what its sources say; run `python -m deploy.render`, look at the difference and commit it"
+        )
 
 
 def _read(path: Path) -> CommittedTemplate:
@@ -364,6 +380,21 @@ def _of_alarms(work: Preparation, committed: Committed, given: Mapping[str, str]
     own = {name for part in work.parts for name in part.file.parameters}
     declared = _alarm_parameters(committed)
     return {name: value for name, value in given.items() if name in declared or name not in own}
+
+
+def _of_routing(work: Preparation, committed: Committed, told: Mapping[str, str]) -> dict[str, str]:
+    """The forwarder's queue, for a routing that has a route over it; one that the environment states itself stays.
+
+    Its name is the stack's and its own, so that a plan knows it before it is there.
+    """
+    environment = work.environment
+    stated = work.given.keys() | environment.routing_parameters.keys()
+    wanted = FORWARDER_QUEUE in _read(committed.routing).parameters if committed.routing.exists() else False
+    if FORWARDER not in environment.stacks or not wanted or FORWARDER_QUEUE in stated:
+        return {}
+    region, name = work.cloud.region, f"{environment.other(FORWARDER).stack}-Alerts"
+    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return {FORWARDER_QUEUE: told.get(FORWARDER_QUEUE) or f"arn:{partition}:sqs:{region}:{work.cloud.account()}:{name}"}
 
 
 def _alarm_parameters(committed: Committed) -> set[str]:

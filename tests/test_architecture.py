@@ -46,7 +46,7 @@ MAY_IMPORT = {
 
 # Each heavy library has one home.
 HOMES = {
-    "troposphere": ("render/alarms.py", "render/routing.py"),
+    "troposphere": ("render/alarms.py", "render/routing/"),
     "grafanalib": ("render/dashboards/",),
     "boto3": ("cloud/",),
     "botocore": ("cloud/",),

@@ -18,10 +18,14 @@ from botocore.validate import validate_parameters
 from tocsin.catalog import entries
 from tocsin.cloudformation.document import load
 from tocsin.model import SliKind
+from tocsin.render import delivery_runbook
 
 FOLDER = Path(__file__).parents[1] / "runbooks"
 SECTIONS = ["Meaning", "Impact", "First look", "Mitigate", "Escalate", "Tune"]
-SYMPTOMS = {kind.id: kind.symptom for entry in entries() for kind in entry.alarm_kinds}
+SYMPTOMS = {
+    **{kind.id: kind.symptom for entry in entries() for kind in entry.alarm_kinds},
+    delivery_runbook.KIND: delivery_runbook.SYMPTOM,  # of the routing, not of a system
+}
 KINDS = sorted({*SYMPTOMS, *(f"slo-{kind.value}" for kind in SliKind)})
 # The index is generated; everything else here was written by a person.
 FILES = sorted(path.stem for path in FOLDER.glob("*.md") if path.name != "README.md")

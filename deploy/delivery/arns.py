@@ -9,6 +9,10 @@ ANY = ["*"]
 # What CloudFormation tags the resources of a stack with (User Guide, "Resource tag").
 STACK_TAG = "aws:cloudformation:stack-name"
 
+# What SNS logs of the topics' deliveries, under names of its own, and where notifications go with the keys for it.
+DELIVERY_LOGS = "log-group:sns/${AWS::Region}/${AWS::AccountId}/ENV-*"
+ON_CALL_SECRETS = "secret:tocsin/ENV/on-call/*"
+
 
 def own(service: str, *names: str) -> list[Sub]:
     """ARNs in this account and region; ``ENV`` in a name stands for the environment."""

@@ -6,7 +6,7 @@ from troposphere import GetAtt, Sub
 
 from deploy.functions import Statement
 
-from .arns import ANY, everywhere, own
+from .arns import ANY, DELIVERY_LOGS, ON_CALL_SECRETS, everywhere, own
 
 
 def boundary() -> list[Statement]:
@@ -23,7 +23,13 @@ def boundary() -> list[Statement]:
             own("dynamodb", "table/ENV-*"),
         ),
         Statement(
-            ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"],
+            [
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+                "sqs:SendMessage",
+            ],
             own("sqs", "ENV-*"),
         ),
         Statement(
@@ -42,7 +48,7 @@ def boundary() -> list[Statement]:
             },
         ),
         Statement(["rds-db:connect"], own("rds-db", "dbuser:*/loader", "dbuser:*/reader")),
-        Statement(["secretsmanager:GetSecretValue"], own("secretsmanager", "secret:rds!db-*")),
+        Statement(["secretsmanager:GetSecretValue"], own("secretsmanager", "secret:rds!db-*", ON_CALL_SECRETS)),
         Statement(["ecs:RunTask"], own("ecs", "task-definition/ENV-*:*")),
         Statement(
             ["iam:PassRole"],
@@ -60,9 +66,12 @@ def boundary() -> list[Statement]:
                 "logs",
                 *(f"log-group:/{folder}/ENV-*" for folder in ("aws/lambda", "ecs", "vpc")),
                 "log-group:RDSOSMetrics:*",
+                DELIVERY_LOGS,
             ),
         ),
+        Statement(["logs:CreateLogGroup"], own("logs", DELIVERY_LOGS)),
         Statement(["logs:CreateLogGroup", "logs:PutRetentionPolicy"], own("logs", "log-group:RDSOSMetrics*")),
+        Statement(["events:InvokeApiDestination"], own("events", "api-destination/ENV-*")),
         Statement(
             [
                 "ec2:AssignPrivateIpAddresses",
@@ -72,6 +81,8 @@ def boundary() -> list[Statement]:
             ],
             own("ec2", "*/*"),  # as in the functions' roles, where it says why
         ),
+        # What is left of a budget: CloudWatch knows no resource for metrics; alarms are only described.
+        Statement(["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"], ANY),
         # EC2 and ECR know no resource for these.
         Statement(["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ecr:GetAuthorizationToken"], ANY),
     ]

@@ -12,10 +12,16 @@ from troposphere import Ref, Sub
 
 from deploy.functions import Statement
 
-from .arns import ANY, STACK_TAG, everywhere, own
+from .arns import ANY, DELIVERY_LOGS, ON_CALL_SECRETS, STACK_TAG, everywhere, own
 
 # The stacks with roles.  Those of the delivery itself begin with the environment's name, too, and are not among them.
-ROLES = ("role/ENV-network-*", "role/ENV-notification-*", "role/ENV-data-pipeline-*")
+ROLES = (
+    "role/ENV-network-*",
+    "role/ENV-notification-*",
+    "role/ENV-data-pipeline-*",
+    "role/ENV-forwarder-*",
+    "role/ENV-routing-*",
+)
 
 
 def areas() -> Mapping[str, Sequence[Statement]]:
@@ -25,6 +31,7 @@ def areas() -> Mapping[str, Sequence[Statement]]:
         "ExecutionFunctions": [*_functions(), *_roles()],
         "ExecutionData": [*_database(), *_bucket(), *_tables_and_queues(), *_tasks()],
         "ExecutionAlarms": [*_logs(), *_events_and_api(), *_alarms()],
+        "ExecutionOnCall": _on_call(),
     }
 
 
@@ -221,9 +228,12 @@ def _roles() -> list[Statement]:
             {
                 "StringEquals": {
                     "iam:PassedToService": [
+                        "chatbot.amazonaws.com",
                         "ecs-tasks.amazonaws.com",
+                        "events.amazonaws.com",
                         "lambda.amazonaws.com",
                         "monitoring.rds.amazonaws.com",
+                        "sns.amazonaws.com",
                         "vpc-flow-logs.amazonaws.com",
                     ]
                 }
@@ -235,7 +245,9 @@ def _roles() -> list[Statement]:
             {
                 "StringEquals": {
                     "iam:AWSServiceName": [
+                        "apidestinations.events.amazonaws.com",
                         "ecs.amazonaws.com",
+                        "management.chatbot.amazonaws.com",
                         "ops.apigateway.amazonaws.com",
                         "rds.amazonaws.com",
                     ]
@@ -384,6 +396,7 @@ def _tasks() -> list[Statement]:
 
 def _logs() -> list[Statement]:
     names = [f"log-group:/{folder}/ENV-*" for folder in ("aws/lambda", "aws/apigateway", "ecs", "vpc")]
+    names.append(DELIVERY_LOGS)
     return [
         Statement(
             [
@@ -485,4 +498,46 @@ def _alarms() -> list[Statement]:
         ),
         # SNS knows no resource for a subscription that is there already.
         Statement(["sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"], ANY),
+    ]
+
+
+def _on_call() -> list[Statement]:
+    """The way of a page: the dead-man's switch, chat, masked logs, and the addresses that lie in secrets."""
+    return [
+        Statement(
+            [
+                "events:CreateApiDestination",
+                "events:CreateConnection",
+                "events:DeleteApiDestination",
+                "events:DeleteConnection",
+                "events:DescribeApiDestination",
+                "events:DescribeConnection",
+                "events:UpdateApiDestination",
+                "events:UpdateConnection",
+            ],
+            own("events", "api-destination/ENV-*", "connection/ENV-*"),
+        ),
+        # EventBridge keeps the key of a connection in a secret of its own, in the name of whoever makes the connection.
+        Statement(
+            [
+                "secretsmanager:CreateSecret",
+                "secretsmanager:DeleteSecret",
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecret",
+            ],
+            own("secretsmanager", "secret:events!connection/ENV-*"),
+        ),
+        # What the dynamic references of the routing resolve to.
+        Statement(
+            ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], own("secretsmanager", ON_CALL_SECRETS)
+        ),
+        Statement(["logs:DeleteDataProtectionPolicy", "logs:PutDataProtectionPolicy"], own("logs", DELIVERY_LOGS)),
+        Statement(
+            ["chatbot:DeleteSlackChannelConfiguration", "chatbot:UpdateSlackChannelConfiguration"],
+            everywhere("chatbot", "chat-configuration/slack-channel/ENV-*"),
+        ),
+        # A configuration has no ARN before it is there, and those of an account are only listed together.
+        Statement(["chatbot:CreateSlackChannelConfiguration", "chatbot:DescribeSlackChannelConfigurations"], ANY),
     ]

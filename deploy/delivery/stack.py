@@ -30,7 +30,7 @@ from troposphere import (
 
 from deploy.functions import KEPT, Statement, policy, trust
 
-from .arns import ANY, STACK_TAG, everywhere, own
+from .arns import ANY, ON_CALL_SECRETS, STACK_TAG, everywhere, own
 from .boundary import boundary
 from .execution import areas
 
@@ -41,7 +41,7 @@ GITHUB_AUDIENCE, GITLAB_AUDIENCE = "sts.amazonaws.com", "https://gitlab.com"
 SESSION_SECONDS = 7200  # as long as a job of the delivery may take
 LONGEST_ENVIRONMENT = 10  # characters; see deploy/settings.py
 
-STACKS = ("network", "notification", "data-pipeline", "routing", "notification-alarms", "data-pipeline-alarms")
+STACKS = ("network", "notification", "data-pipeline", "forwarder", "routing", "notification-alarms", "data-pipeline-alarms")
 
 
 def template() -> Template:
@@ -367,6 +367,8 @@ def _deploys(execution: iam.Role, bucket: s3.Bucket, repository: ecr.Repository)
         Statement(
             ["ec2:DescribeManagedPrefixLists", "ec2:DescribeSecurityGroupRules", "ecr:GetAuthorizationToken"], ANY
         ),
+        # Which version of each address the routing is to use; what it says, only CloudFormation reads.
+        Statement(["secretsmanager:DescribeSecret"], own("secretsmanager", ON_CALL_SECRETS)),
         # The group that EC2 made with the network is closed after the network is there; EC2 chose its id and those of its
         # rules.  A group that a stack made carries the stack's name, and is left to that stack.
         Statement(

@@ -111,7 +111,9 @@ def check_project(project: Project, plans: list[Plan], budget: float | None = No
         findings += _dashboards(project.root, f"{project.dashboards}/{plan.system.name}.json", texts)
     findings += _dashboards(project.root, f"{project.dashboards}/slo-overview.json", texts)
     routing = parse(texts[project.routing], project.routing)
-    findings += _check(routing, len(texts[project.routing].encode()), {}, {})
+    size = len(texts[project.routing].encode())
+    findings += _check(routing, size, {}, {})
+    costs = (*costs, _cost_of_routing(read_source(routing, size, {}, {})))
     findings += missing_runbooks(plans, project.root / project.runbooks, project.runbooks)
     findings += on_call(project.root / project.oncall, project.oncall, plans, datetime.now(UTC))
     findings += _over(budget, sum((line.usd for line in costs), Decimal(0)))
@@ -195,6 +197,12 @@ def _costs(plan: Plan) -> Iterable[CostLine]:
         CostLine(plan.system.name, subject, len(costs), sum(costs, Decimal(0)))
         for subject, costs in sorted(subjects.items())
     ]
+
+
+def _cost_of_routing(source: Source) -> CostLine:
+    """What the alarms about the way of a page itself cost."""
+    costs = [_cost(alarm) for alarm in source.alarms]
+    return CostLine("routing", "deliveries", len(costs), sum(costs, Decimal(0)))
 
 
 def _cost(alarm: SourceAlarm) -> Decimal:

@@ -24,6 +24,8 @@ profile = "prod"
 endpoint_url = "http://127.0.0.1:4566"
 plain_endpoint_url = "http://127.0.0.1:4565"
 execution_role = "arn:aws:iam::111122223333:role/prod-execution"
+permissions_boundary = "arn:aws:iam::111122223333:policy/prod-boundary"
+oncall_url = "http://127.0.0.1:8080/tool"
 validation_token = { variable = "TOKEN" }
 
 [prod.stacks.network]
@@ -58,6 +60,8 @@ def test_everything_that_can_be_stated(tmp_path: Path) -> None:
     assert prod.endpoint_url == "http://127.0.0.1:4566"
     assert prod.plain_endpoint_url == "http://127.0.0.1:4565"
     assert prod.execution_role == "arn:aws:iam::111122223333:role/prod-execution"
+    assert prod.permissions_boundary == "arn:aws:iam::111122223333:policy/prod-boundary"
+    assert prod.oncall_url == "http://127.0.0.1:8080/tool"
     assert prod.validation_token == FromVariable("TOKEN")
     assert prod.other("network") == OtherStack("prod-vpc", {"FlowLogRetentionDays": "90"})
     assert prod.other("delivery") == OtherStack("prod-delivery")
@@ -76,6 +80,7 @@ def test_everything_that_can_be_stated(tmp_path: Path) -> None:
 def test_an_empty_environment_has_defaults(tmp_path: Path) -> None:
     dev = read_environment(write(tmp_path, FULL), "dev")
     assert (dev.region, dev.account, dev.protected, dev.artifacts_bucket) == (None, None, False, None)
+    assert (dev.permissions_boundary, dev.oncall_url) == (None, None)
     assert dev.routing_stack == "dev-routing"
     # A stack's name has no underscore.
     assert (dev.of("data_pipeline").stack, dev.of("data_pipeline").alarm_stack) == (
@@ -105,6 +110,8 @@ def test_an_empty_environment_has_defaults(tmp_path: Path) -> None:
         ("[dev.stacks]\nnetwork = 1", r"dev\.stacks\.network: must be a table, got 1"),
         ('[dev.stacks.network]\nstakc = "a"', r"dev\.stacks\.network\.stakc: unknown key; did you mean 'stack'\?"),
         ('[dev]\nexecution_role = "admin"', r"dev\.execution_role: the ARN of a role"),
+        ('[dev]\npermissions_boundary = "limit"', r"dev\.permissions_boundary: the ARN of a policy"),
+        ("[dev]\noncall_url = 1", r"dev\.oncall_url: must be text"),
         ('[dev]\nvalidation_token = "ey"', r"dev\.validation_token: must be \{ variable"),
         ("[dev]\nvalidation_token = { varable = 'A' }", r"dev\.validation_token: must be"),
         ("[dev.checkout]\nSize = 1.5", r"dev\.checkout\.Size: must be text, a whole number"),
@@ -116,6 +123,29 @@ def test_what_is_wrong_is_said_with_file_and_key(tmp_path: Path, text: str, said
         read_environments(write(tmp_path, text))
     assert "environments.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://stand-in.example", "http://localhost:8080", "http://[::1]:8080/x"])
+def test_a_stand_in_may_be_anywhere_with_tls_and_here_without(tmp_path: Path, url: str) -> None:
+    assert read_environment(write(tmp_path, f'[dev]\noncall_url = "{url}"'), "dev").oncall_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/?k=secret",
+        "http://127.0.0.1.example/?k=secret",
+        "ftp://x/?k=secret",
+        "secret",
+        "https://:0/secret",
+    ],
+)
+def test_another_address_of_a_stand_in_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(
+        InputError, match=r"dev\.oncall_url: must be an address with https://; http:// is for"
+    ) as caught:
+        read_environments(write(tmp_path, f'[dev]\noncall_url = "{url}"'))
+    assert "secret" not in str(caught.value)
 
 
 def test_an_unknown_environment_names_the_nearest(tmp_path: Path) -> None:

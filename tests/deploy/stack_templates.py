@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMS = ["data_pipeline", "notification"]
-STACKS = ["delivery", "network", *SYSTEMS]
+STACKS = ["delivery", "forwarder", "network", *SYSTEMS]
 
 
 @cache
@@ -84,10 +84,10 @@ def allowed(stack: str) -> Iterator[Stated]:
     return (stated for stated in statements(stack) if stated.statement["Effect"] == "Allow")
 
 
-def role_actions() -> dict[str, set[str]]:
-    """What each role of the stacks that carry the boundary may do: ``data_pipeline.LoaderRole`` -> actions."""
+def role_actions(stacks: Sequence[str] = ("network", *SYSTEMS)) -> dict[str, set[str]]:
+    """What each role of the stacks, by default those in the network, may do: ``data_pipeline.LoaderRole`` -> actions."""
     found: dict[str, set[str]] = {}
-    for stack in ("network", *SYSTEMS):
+    for stack in stacks:
         for stated in allowed(stack):
             if stated.identity:
                 found.setdefault(stated.where, set()).update(stated.actions)

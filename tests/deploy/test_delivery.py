@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from deploy.delivery.stack import LONGEST_ENVIRONMENT
 from deploy.delivery.stack import STACKS as DELIVERED
 from deploy.systems import stack_names
 from stack_templates import ROOT, STACKS, Stated, allowed, flat, resources, statements, sub_text, tree
+from tests.render.routing_examples import ON_CALL, OWNERS
 
 from tocsin.cloud.embedded import EmbeddedAws, embedded
-from tocsin.cloud.environments import read_environments
+from tocsin.cloud.environments import OtherStack, read_environments
 from tocsin.cloud.session import connect
 from tocsin.errors import CloudError
+from tocsin.render.routing import routing_template
 
 DELIVERY = ROOT / "deploy" / "delivery"
 WORKFLOWS = ["github.yml", "github-environment.yml", "gitlab.yml"]
@@ -38,6 +41,7 @@ MADE_BY = {
     "AWS::ApiGatewayV2::Integration": "apigateway:POST",
     "AWS::ApiGatewayV2::Route": "apigateway:POST",
     "AWS::ApiGatewayV2::Stage": "apigateway:POST",
+    "AWS::Chatbot::SlackChannelConfiguration": "chatbot:CreateSlackChannelConfiguration",
     "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
     "AWS::CloudWatch::CompositeAlarm": "cloudwatch:PutCompositeAlarm",
     "AWS::DynamoDB::Table": "dynamodb:CreateTable",
@@ -51,6 +55,8 @@ MADE_BY = {
     "AWS::EC2::VPCEndpoint": "ec2:CreateVpcEndpoint",
     "AWS::ECS::Cluster": "ecs:CreateCluster",
     "AWS::ECS::TaskDefinition": "ecs:RegisterTaskDefinition",
+    "AWS::Events::ApiDestination": "events:CreateApiDestination",
+    "AWS::Events::Connection": "events:CreateConnection",
     "AWS::Events::Rule": "events:PutRule",
     "AWS::IAM::Role": "iam:CreateRole",
     "AWS::KMS::Alias": "kms:CreateAlias",
@@ -76,9 +82,9 @@ MADE_BY = {
 
 def types_delivered() -> set[str]:
     found = {body["Type"] for stack in STACKS if stack != "delivery" for body in tree(stack)["Resources"].values()}
-    for path in (ROOT / "deploy" / "routing.yaml", *(ROOT / "alarms").glob("*.yaml")):
-        found |= set(re.findall(r"^    Type: (AWS::\w+::\w+)$", path.read_text(encoding="utf-8"), re.MULTILINE))
-    return found
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "alarms").glob("*.yaml")]
+    texts += [(ROOT / "deploy" / "routing.yaml").read_text(encoding="utf-8"), routing_template(OWNERS, ON_CALL)]
+    return found | {kind for text in texts for kind in re.findall(r"^    Type: (AWS::\w+::\w+)$", text, re.MULTILINE)}
 
 
 def execution_actions() -> set[str]:
@@ -120,7 +126,7 @@ def test_roles_are_those_of_the_stacks_that_have_some() -> None:
     """Not ENV-*: the trust of a role and to whom it is passed know no condition on its boundary."""
     named = {
         f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/${{Environment}}-{stack}-*"
-        for stack in ("network", "notification", "data-pipeline")
+        for stack in ("network", "notification", "data-pipeline", "forwarder", "routing")
     }
     on_roles = {"iam:CreateRole", "iam:PassRole", "iam:UpdateAssumeRolePolicy"}
     for stated in allowed("delivery"):
@@ -291,7 +297,9 @@ def test_the_delivery_changes_the_stacks_of_its_environment_and_not_its_own() ->
     (environment,) = [
         each for each in read_environments(ROOT / "deploy" / "environments.toml").values() if each.name == "dev"
     ]
-    assert sorted(f"dev-{name}" for name in DELIVERED) == sorted(stack_names(environment))
+    with_forwarder = replace(environment, stacks={**environment.stacks, "forwarder": OtherStack("dev-forwarder")})
+    assert sorted(f"dev-{name}" for name in DELIVERED) == sorted(stack_names(with_forwarder))
+    assert sorted({*stack_names(environment), "dev-forwarder"}) == sorted(stack_names(with_forwarder))
     for stated in allowed("delivery"):
         changing = [each for each in stated.actions if re.search("cloudformation:(Create|Execute|Delete|Update)", each)]
         for text in stated.texts if changing else []:

@@ -113,6 +113,9 @@ REFUSED: dict[str, Callable[[Cloud], object]] = {
     "a user of the API": lambda cloud: cloud.client("sts").assume_role(
         RoleArn=user_role(cloud), RoleSessionName="anna"
     ),
+    "where pages go": lambda cloud: cloud.client("secretsmanager").get_secret_value(
+        SecretId="tocsin/dev/on-call/engagement-page"
+    ),
     "the owner's password": lambda cloud: cloud.client("secretsmanager").get_secret_value(SecretId="rds!db-x"),
 }
 

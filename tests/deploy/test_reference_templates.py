@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from stack_templates import ROOT, STACKS, SYSTEMS, Stated, allowed, flat, resources, role_actions, statements, tree
+from tests.render.routing_examples import ON_CALL, OWNERS
 
 from deploy import render
 from tocsin.cloud.environments import Environment, FromVariable, read_environments
+from tocsin.cloudformation.document import parse
+from tocsin.render.routing import routing_template
 
 ENVIRONMENTS = read_environments(ROOT / "deploy" / "environments.toml")
 OUTPUTS = {name for stack in ("delivery", "network") for name in tree(stack)["Outputs"]}
@@ -21,6 +24,8 @@ AT_DEPLOYMENT = re.compile("|".join(["CodeBucket", ".*CodeKey", *sorted(OUTPUTS)
 
 # Actions that AWS lets nobody limit to a resource (Service Authorization Reference: no resource type), and why they are needed.
 NO_RESOURCE = {
+    "chatbot:(CreateSlackChannelConfiguration|DescribeSlackChannelConfigurations)": "has no ARN before it is there; a list",
+    "cloudwatch:GetMetricData": "CloudWatch limits no reading of metrics",
     "cloudwatch:DescribeAlarm(History|s)": "composite alarms are described only to those who may describe all",
     "ec2:Describe[A-Za-z]+": "EC2 limits nothing that only describes",
     "ecr:GetAuthorizationToken": "the login is to the registry",
@@ -48,7 +53,11 @@ WILDCARDS = {
     r"[a-z-]+:.*[:/]\$\{Environment\}-[A-Za-z-]*\*?(:|DeadLetters-|/)?\*?": "CloudFormation ends every name with letters of its own",
     r"cloudformation:.*:stack/\$\{(Environment\}-[a-z-]+|AWS::StackName\})/\*": "the id that CloudFormation adds to a stack's name",
     r"logs:.*:log-group:/(aws/lambda|aws/apigateway|ecs|vpc)/\$\{Environment\}-\*": "log groups of the environment",
+    r"logs:.*:log-group:sns/\$\{AWS::Region\}/\$\{AWS::AccountId\}/\$\{Environment\}-\*": "SNS names them after the topics",
     r"logs:.*:log-group:RDSOSMetrics(:(log-stream:)?)?\*": "one stream for each database; RDS names the group with and without :*",
+    r"chatbot::.*:chat-configuration/slack-channel/\$\{Environment\}-\*": "one for each channel",
+    r"secretsmanager:.*:secret:events!connection/\$\{Environment\}-\*": "EventBridge ends the name with an id",
+    r"secretsmanager:.*:secret:tocsin/\$\{Environment\}/on-call/\*": "one for each owner and severity",
     r"secretsmanager:.*:secret:rds!db-\*": "RDS chooses the name of the secret it makes",
     r"rds:.*:(pg:default\.|og:default:)\*": "what RDS brings along",
     r"rds:.*:cluster:\*": "the instance's handler looks at the cluster that an instance may be part of; reading only",
@@ -84,7 +93,8 @@ def test_two_processes_with_other_hash_seeds_render_the_same() -> None:
 def test_a_hand_edit_is_shown_and_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "delivery").mkdir()
+    for shared in ("delivery", "forwarder"):
+        (tmp_path / shared).mkdir()
     for system in SYSTEMS:
         (tmp_path / system / "handlers").mkdir(parents=True)
         (tmp_path / system / "stack.py").touch()
@@ -172,7 +182,16 @@ def test_every_role_carries_the_boundary(stack: str) -> None:
 
 def test_the_boundary_allows_what_the_roles_may_do_and_no_more() -> None:
     limit = {action for stated in allowed("delivery") if stated.where.endswith("Boundary") for action in stated.actions}
-    assert limit == {action for actions in role_actions().values() for action in actions}
+    every_way = parse(routing_template(OWNERS, ON_CALL), "routing.yaml").tree["Resources"]
+    of_routing = {
+        action
+        for body in every_way.values()
+        for policy in body["Properties"].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in flat(statement["Action"])
+    }
+    of_stacks = role_actions([stack for stack in STACKS if stack != "delivery"])
+    assert limit == {action for actions in of_stacks.values() for action in actions} | of_routing
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -317,7 +336,7 @@ def test_enhanced_monitoring_may_make_its_log_group_and_is_tried_before_producti
         (makes,) = [
             stated
             for stated in allowed(stack)
-            if stated.where == f"{stack}.{where}" and "logs:CreateLogGroup" in stated.actions
+            if stated.where == f"{stack}.{where}" and "logs:PutRetentionPolicy" in stated.actions
         ]
         assert [text.rpartition(":")[2] for text in makes.texts] == ["RDSOSMetrics*"], where
     seconds = {name: plain(ENVIRONMENTS[name], "data_pipeline")["EnhancedMonitoringSeconds"] for name in ("qa", "prod")}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..cloudformation.document import Document, load
 from ..errors import InputError, TemplateError, nearest
@@ -25,6 +26,8 @@ class CommittedTemplate:
     """One committed file: its text as reviewed, the parameters it asks for, and what it makes.
 
     ``resources`` is logical id → type, ``outputs`` the names; ``conditional`` are the resources that have a condition.
+    ``secrets`` are parameters whose value is the current version of a secret → the secret's name, in which
+    ``{Environment}`` stands for the environment.
     """
 
     path: str
@@ -33,6 +36,7 @@ class CommittedTemplate:
     resources: Mapping[str, str]
     outputs: frozenset[str]
     conditional: frozenset[str] = frozenset()
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,8 @@ def as_written(path: Path) -> Path:
 
 def _read_alarms(path: Path) -> AlarmTemplate:
     document = load(path)
-    metadata = document.tree.get("Metadata")
-    stated = metadata.get("Tocsin") if isinstance(metadata, Mapping) else None
-    if not isinstance(stated, Mapping) or not all(isinstance(stated.get(key), str) for key in ("System", "Owner")):
+    stated = _stated(document)
+    if not all(isinstance(stated.get(key), str) for key in ("System", "Owner")):
         raise TemplateError("no System and Owner under Metadata.Tocsin; run `tocsin build` again", path=path)
     if stated["System"] != path.stem:
         raise TemplateError(f"holds the alarms of system {stated['System']!r}; name it after the system", path=path)
@@ -121,7 +124,29 @@ def _file(path: Path, document: Document) -> CommittedTemplate:
         resources={name: str(body.get("Type")) for name, body in sorted(stated.items())},
         outputs=frozenset(_section(document, "Outputs")),
         conditional=frozenset(name for name, body in stated.items() if "Condition" in body),
+        secrets=_secrets(path, document, parameters),
     )
+
+
+def _secrets(path: Path, document: Document, parameters: Mapping[str, TemplateParameter]) -> Mapping[str, str]:
+    """What ``Metadata.Tocsin.Secrets`` says.  Raises TemplateError."""
+    stated = _stated(document).get("Secrets") or {}
+    found = {}
+    for parameter, body in stated.items() if isinstance(stated, Mapping) else ():
+        name = body.get("Secret") if isinstance(body, Mapping) else None
+        if parameter not in parameters or not isinstance(name, str):
+            where = f"Metadata.Tocsin.Secrets.{parameter}"
+            raise TemplateError(
+                f"{where} is no parameter with the name of a secret; run `tocsin build` again", path=path
+            )
+        found[str(parameter)] = name
+    return found
+
+
+def _stated(document: Document) -> Mapping[str, Any]:
+    metadata = document.tree.get("Metadata")
+    stated = metadata.get("Tocsin") if isinstance(metadata, Mapping) else None
+    return stated if isinstance(stated, Mapping) else {}
 
 
 def _section(document: Document, name: str) -> Mapping[str, Mapping[str, object]]:

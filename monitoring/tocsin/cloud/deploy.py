@@ -11,7 +11,7 @@ from .change_set import create_change_set, discard, execute, remove_stack
 from .committed import Committed
 from .differences import Action, ResourceChange
 from .environments import Environment
-from .preparation import Job, prepare, topic_outputs
+from .preparation import Job, prepare, prepare_routing, topic_outputs
 from .session import Cloud
 from .stacks import HIDDEN, Readiness, Stack, StackEvent, find_stack, readiness, refuse_blocked
 
@@ -114,8 +114,7 @@ def deploy(
     the outcome of each stack.  Raises InputError when a protected environment is not ``confirmed``, TemplateError for
     a committed file that cannot be used, CloudError when AWS refuses or rolls back.
     """
-    if environment.protected and not confirmed:
-        raise InputError(f"environment {environment.name} is protected: look at the plan, then confirm the deployment")
+    _require_confirmation(environment, confirmed)
     work = prepare(environment, committed, systems, parameters)
     routing = deploy_stack(work.cloud, work.routing_job(find_stack(work.cloud, environment.routing_stack)), progress)
     outcomes = [routing]
@@ -127,6 +126,29 @@ def deploy(
             topics[name] = routing.outputs[output]
         outcomes.append(deploy_stack(work.cloud, work.alarm_job(template, topics), progress))
     return tuple(outcomes)
+
+
+def plan_routing(environment: Environment, committed: Committed, *, parameters: Mapping[str, str] = {}) -> StackPlan:
+    """What ``deploy_routing`` would do, with the secrets as they are now.  Raises as it does."""
+    work = prepare_routing(environment, committed, parameters)
+    return plan_stack(work.cloud, work.routing_job(find_stack(work.cloud, environment.routing_stack)))
+
+
+def deploy_routing(
+    environment: Environment,
+    committed: Committed,
+    *,
+    parameters: Mapping[str, str] = {},
+    confirmed: bool = False,
+    progress: Progress = lambda event: None,
+) -> StackOutcome:
+    """Make the routing of ``environment`` what the committed file says, and leave the alarms alone.
+
+    For what changes only the way of a page, such as a key.  Raises as ``deploy`` does.
+    """
+    _require_confirmation(environment, confirmed)
+    work = prepare_routing(environment, committed, parameters)
+    return deploy_stack(work.cloud, work.routing_job(find_stack(work.cloud, environment.routing_stack)), progress)
 
 
 def plan_stack(cloud: Cloud, job: Job, placeholder: str | None = None) -> StackPlan:
@@ -193,6 +215,11 @@ def deploy_stack(cloud: Cloud, job: Job, progress: Progress) -> StackOutcome:
     outcome = StackOutcome(job.request.stack, job.file.path, job.system, work, change_set.changes, done.outputs)
     progress(outcome)
     return outcome
+
+
+def _require_confirmation(environment: Environment, confirmed: bool) -> None:
+    if environment.protected and not confirmed:
+        raise InputError(f"environment {environment.name} is protected: look at the plan, then confirm the deployment")
 
 
 def _parameter_changes(job: Job, stack: Stack | None, placeholder: str | None = None) -> tuple[ParameterChange, ...]:

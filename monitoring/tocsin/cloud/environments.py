@@ -9,6 +9,8 @@
     endpoint_url = "https://127.0.0.1:4566" # a stand-in for AWS
     plain_endpoint_url = "http://127.0.0.1:4565"  # the same without TLS, where its address is another
     execution_role = "arn:aws:iam::111122223333:role/prod-execution"  # what CloudFormation acts as
+    permissions_boundary = "arn:aws:iam::111122223333:policy/prod-boundary"  # of the roles that the routing makes
+    oncall_url = "http://127.0.0.1:8080"   # a stand-in for the on-call tool; without TLS on this machine only
     validation_token = { variable = "VALIDATION_TOKEN" }  # a user's JSON Web Token, for validation only
 
     [prod.routing]
@@ -40,6 +42,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import InputError, nearest
 from .committed import as_written
@@ -50,18 +53,22 @@ _STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 _ROLE = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
+_POLICY = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]+", re.ASCII)
 
 _ENVIRONMENT = (
     "account",
     "artifacts_bucket",
     "endpoint_url",
     "execution_role",
+    "oncall_url",
+    "permissions_boundary",
     "plain_endpoint_url",
     "profile",
     "protected",
     "region",
     "validation_token",
 )
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _TABLES = ("routing", "stacks")  # every other table is a system
 _ROUTING = ("stack",)
 _SYSTEM = ("alarm_stack", "alarms", "stack")
@@ -104,8 +111,9 @@ class Environment:
     """One environment.
 
     ``path`` is the file it is described in.  ``plain_endpoint_url`` is where the stand-in for AWS answers without TLS,
-    ``execution_role`` the ARN of the role CloudFormation acts as, ``validation_token`` where a user's token comes from
-    when the deployed systems are validated.
+    ``execution_role`` the ARN of the role CloudFormation acts as, ``permissions_boundary`` that of the policy which limits
+    the routing's roles, ``oncall_url`` a stand-in for the on-call tool: such an environment is on call whatever the
+    on-call file says.  ``validation_token`` is where a user's token comes from when the deployed systems are validated.
     """
 
     name: str
@@ -117,6 +125,8 @@ class Environment:
     plain_endpoint_url: str | None = None
     profile: str | None = None
     execution_role: str | None = None
+    permissions_boundary: str | None = None
+    oncall_url: str | None = None
     validation_token: FromVariable | None = None
     protected: bool = False
     routing_stack: str = ""
@@ -182,6 +192,11 @@ class _Reader:
         role = self.text(table, name, "execution_role")
         if role is not None and not _ROLE.fullmatch(role):
             raise self.error(f"{name}.execution_role", f"the ARN of a role (arn:aws:iam::…:role/…), got {role!r}")
+        boundary = self.text(table, name, "permissions_boundary")
+        if boundary is not None and not _POLICY.fullmatch(boundary):
+            raise self.error(
+                f"{name}.permissions_boundary", f"the ARN of a policy (arn:aws:iam::…:policy/…), got {boundary!r}"
+            )
         protected = table.get("protected", False)
         if not isinstance(protected, bool):
             raise self.error(f"{name}.protected", f"true or false, got {protected!r}")
@@ -197,6 +212,8 @@ class _Reader:
             plain_endpoint_url=self.text(table, name, "plain_endpoint_url"),
             profile=self.text(table, name, "profile"),
             execution_role=role,
+            permissions_boundary=boundary,
+            oncall_url=self.oncall_url(table, name),
             validation_token=self.variable(table, name, "validation_token"),
             protected=protected,
             routing_stack=self.stack(routing, f"{name}.routing", "stack", f"{name}-routing"),
@@ -241,6 +258,22 @@ class _Reader:
         if value is not None and not (isinstance(value, str) and value.strip()):
             raise self.error(f"{where}.{key}", f"must be text, got {value!r}")
         return value
+
+    def oncall_url(self, table: Mapping[str, Any], where: str) -> str | None:
+        """The value is not shown: an address may hold a key."""
+        url = self.text(table, where, "oncall_url")
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            usable = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _THIS_MACHINE)):
+            raise self.error(
+                f"{where}.oncall_url", "must be an address with https://; http:// is for 127.0.0.1 and localhost only"
+            )
+        return url
 
     def variable(self, table: Mapping[str, Any], where: str, key: str) -> FromVariable | None:
         match table.get(key):

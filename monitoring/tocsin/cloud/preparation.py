@@ -20,10 +20,13 @@ from .committed import (
 )
 from .environments import Environment, FromVariable, Setting
 from .names import resolve_names
+from .secrets import current_version
 from .session import Cloud, connect
 from .stacks import Readiness, Stack, find_stack, readiness, refuse_blocked
 
 ENVIRONMENT_PARAMETER = "Environment"
+ON_CALL_PARAMETER, PROTOCOL_PARAMETER = "OnCall", "EndpointProtocol"
+KEY_VERSION, ENDPOINT = "KeyVersion", "Endpoint"
 TOPIC_PARAMETERS = ("PageTopicArn", "TicketTopicArn")
 
 
@@ -45,7 +48,8 @@ class Job:
 class Prepared:
     """Everything a deployment needs to know, read before anything is changed.
 
-    ``names`` lacks the systems whose watched stack is yet to come.
+    ``names`` lacks the systems whose watched stack is yet to come.  ``versions`` are the routing's parameters that are
+    the current version of a secret, empty for one that is not there, and the addresses that a secret replaces.
     """
 
     environment: Environment
@@ -55,6 +59,7 @@ class Prepared:
     alarms: tuple[AlarmTemplate, ...]
     names: Mapping[str, Mapping[str, str]]
     given: Mapping[str, str]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def routing_job(self, stack: Stack | None) -> Job:
         """The routing, given its present stack."""
@@ -64,10 +69,12 @@ class Prepared:
             self.environment.routing_stack,
             stack,
             where=f"{self.environment.name}.routing",
-            known={},
+            known={**_of_environment(self.environment, self.routing), **self.versions},
             configured=self.environment.routing_parameters,
             given=self.given,
             keeps=True,
+            # Roles that AWS names itself, such as the one that SNS logs deliveries with.
+            capabilities=("CAPABILITY_IAM",) if "AWS::IAM::Role" in self.routing.resources.values() else (),
         )
         return Job(request, self.routing, None)
 
@@ -103,6 +110,22 @@ class Prepared:
         for template in self.alarms:
             refuse_blocked(self.cloud, find_stack(self.cloud, self.environment.of(template.system).alarm_stack))
             self.alarm_job(template, dict.fromkeys(topic_outputs(template), self.unknown_topic))
+
+
+def _of_environment(environment: Environment, routing: CommittedTemplate) -> Mapping[str, str]:
+    """What the environment itself says of the routing's parameters, beside those that are configured."""
+    known: dict[str, str] = {}
+    if environment.permissions_boundary is not None:
+        known["PermissionsBoundaryArn"] = environment.permissions_boundary
+    if ON_CALL_PARAMETER in routing.parameters:
+        known[ON_CALL_PARAMETER] = "listed" if environment.oncall_url is None else "stand-in"
+    protocol = routing.parameters.get(PROTOCOL_PARAMETER)
+    if environment.oncall_url is not None:
+        known[PROTOCOL_PARAMETER] = environment.oncall_url.partition("://")[0]
+    elif routing.secrets and protocol is not None and protocol.default is not None:
+        # Not what it was with a stand-in: from here on the addresses come out of secrets.
+        known[PROTOCOL_PARAMETER] = protocol.default
+    return known
 
 
 def stack_request(
@@ -187,9 +210,35 @@ def prepare(
         except CloudError:
             if stack not in coming:
                 raise
-    prepared = Prepared(environment, cloud, account, routing, alarms, names, given)
+    versions = _versions(cloud, environment, routing)
+    prepared = Prepared(environment, cloud, account, routing, alarms, names, given, versions)
     prepared.refuse_blocked()
     return prepared
+
+
+def prepare_routing(environment: Environment, committed: Committed, given: Mapping[str, str]) -> Prepared:
+    """The same for the routing alone.  Raises InputError, TemplateError, QuotaError and CloudError."""
+    routing = read_routing(committed)
+    refuse_unknown_keys(f"{environment.path}: {environment.name}.routing", environment.routing_parameters, routing)
+    for name in given:
+        if name not in routing.parameters:
+            raise InputError(f"{routing.path} has no parameter {name!r}; {nearest(name, routing.parameters)}")
+    refuse_oversize(routing.text, routing.path, environment.artifacts_bucket)
+    cloud, account = _connect(environment)
+    versions = _versions(cloud, environment, routing)
+    prepared = Prepared(environment, cloud, account, routing, (), {}, given, versions)
+    prepared.refuse_blocked()
+    return prepared
+
+
+def _versions(cloud: Cloud, environment: Environment, routing: CommittedTemplate) -> Mapping[str, str]:
+    versions: dict[str, str] = {}
+    for parameter, secret in sorted(routing.secrets.items()):
+        versions[parameter] = current_version(cloud, secret.replace("{Environment}", environment.name)) or ""
+        endpoint = parameter.removesuffix(KEY_VERSION) + ENDPOINT
+        if versions[parameter] and endpoint in routing.parameters:
+            versions[endpoint] = ""  # an address given once would otherwise stay, and go before the one of the secret
+    return versions
 
 
 def read_committed(

@@ -120,7 +120,16 @@ def _composite(
         name=f"${{{ENVIRONMENT}}}-{system.name}-{slo.name}-{severity.value}",
         rule=rule,
         description=description(
-            settings, system, title, slo.because or promise, because, WORKBOOK, _kind(slo), severity, _watched(slo)
+            settings,
+            system,
+            title,
+            slo.because or promise,
+            because,
+            WORKBOOK,
+            _kind(slo),
+            severity,
+            _watched(slo),
+            _in_numbers(slo),
         ),
         actions=actions(severity),
         suppressor=f"${{{ENVIRONMENT}}}-{system.name}-{slo.name}-{Severity.PAGE.value}" if page else None,
@@ -139,6 +148,13 @@ def _composite(
         resource=slo.sli.resource.logical_id,
         slo=slo.name,
     )
+
+
+def _in_numbers(slo: Slo) -> str:
+    """``api-availability, 99.9 % over 28 d``, or the name of a promise that is no share.  Programs read it (paging/alert.py)."""
+    if slo.objective is None or slo.window is None:
+        return slo.name
+    return f"{slo.name}, {format_ratio(slo.objective)} over {format_duration(slo.window)}"
 
 
 def _heartbeat(system: System, settings: Settings, slo: Slo) -> PlannedAlarm:
@@ -166,6 +182,7 @@ def _heartbeat(system: System, settings: Settings, slo: Slo) -> PlannedAlarm:
             _kind(slo),
             Severity.PAGE,
             _watched(slo),
+            _in_numbers(slo),
         ),
         actions=actions(Severity.PAGE),
     )

@@ -34,16 +34,20 @@ def description(
     kind: str,
     severity: Severity | None,
     watched: Sequence[str] = (),
+    promise: str = "",
 ) -> str:
     """The description of an alarm: what, why this number, why it matters, for whom, and where to read on.
 
-    ``watched`` says on which resource, as ``where_measured`` writes it: the first that CloudWatch has room for.
+    ``promise`` is the SLO with its objective and window, if it has them, from which whoever is told can work out what is
+    left of the budget.  ``watched`` says on which resource, as ``where_measured`` writes it: the first that CloudWatch has room for.
     """
     lines = [f"{title}.", f"Threshold: {threshold_because}."]
     if because:
         lines.append(f"Why: {because.rstrip('.')}.")
     if severity is not None:
         lines.append(f"Severity: {severity.value}. Owner: {system.owner}. System: {system.name}.")
+    if promise:
+        lines.append(f"SLO: {promise}.")
     lines.append(f"Runbook: {settings.runbooks.rstrip('/')}/{kind}.md")
     if severity is not None or settings.dashboards:
         dashboard = f"/d/{dashboard_uid(system.name)}"

@@ -1,0 +1,1 @@
+"""The handler of the forwarder and what it is made of."""

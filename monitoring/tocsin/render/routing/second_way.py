@@ -1,0 +1,156 @@
+"""The second way: alarms about the way of a page itself, told by another topic and another protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from troposphere import Output, Parameter, Ref, Sub, Template
+from troposphere.cloudwatch import Alarm, MetricDimension
+from troposphere.sns import SubscriptionResource, Topic
+
+from ...paging.declared import OnCall, Way
+from ...plan import ENVIRONMENT, camel
+from ..delivery_runbook import KIND
+from .conditions import ON_CALL, add_given
+from .redrive import KEPT, QUEUE, QUEUE_NAME
+from .topics import OwnedTopic, add_topic_policy
+
+_TOPIC = "SecondWayTopic"
+_EMAIL = "SecondWayEmail"
+_NAME = f"${{{ENVIRONMENT}}}-tocsin-on-call"
+
+# Over HTTP, NumberOfNotificationsFailed counts every attempt (SNS developer guide, "Amazon SNS metrics"): one more than the
+# first and its three immediate retries is an outage that they did not cure.  Other protocols count what was given up.
+_FAILED_ATTEMPTS = 5
+_DAYS_LEFT = 4  # a long weekend
+
+
+def add_second_way(template: Template, oncall: OnCall | None, runbooks: str) -> None:
+    """The topic, who reads it, and the alarms of the redrive queue.
+
+    The topic has no key of ours: then nothing that breaks the pages' key silences the word of it, and what is published
+    names an alarm and a runbook.
+    """
+    topic = template.add_resource(
+        Topic(_TOPIC, TopicName=Sub(f"{_NAME}-second-way"), DisplayName="The way of pages is broken")
+    )
+    add_topic_policy(template, topic)
+    if oncall is None:
+        template.add_parameter(
+            Parameter(
+                _EMAIL,
+                Type="String",
+                Default="",
+                Description="E-mail address that is told when pages or tickets cannot be delivered; empty for none",
+            )
+        )
+    if oncall is None or oncall.second_way:
+        template.add_resource(
+            SubscriptionResource(
+                f"{_TOPIC}Email",
+                Condition=add_given(template, _EMAIL) if oncall is None else ON_CALL,
+                TopicArn=Ref(topic),
+                Protocol="email",
+                Endpoint=Ref(_EMAIL) if oncall is None else oncall.second_way,
+            )
+        )
+    template.add_output(
+        Output(f"{_TOPIC}Arn", Value=Ref(topic), Description="Who is told when the way of pages is broken")
+    )
+    queue = {"QueueName": QUEUE_NAME}
+    _add_alarm(
+        template,
+        f"{QUEUE}Waiting",
+        "redrive-waiting",
+        "Undelivered notifications lie in the redrive queue. Deliver them: tocsin oncall replay ENVIRONMENT",
+        runbooks,
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", queue),
+        threshold=1,
+    )
+    days = KEPT.days - _DAYS_LEFT
+    _add_alarm(
+        template,
+        f"{QUEUE}Age",
+        "redrive-age",
+        f"Undelivered notifications have lain in the redrive queue for {days} days, and are gone after {KEPT.days}.",
+        runbooks,
+        ("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", queue),
+        threshold=days * 86_400,
+        period=300,
+    )
+
+
+def add_topic_alarms(template: Template, topic: OwnedTopic, runbooks: str) -> None:
+    """What can go wrong with a topic's deliveries: they fail for now, they were given up, they are lost."""
+    whose = f"{topic.owner}'s {topic.severity.value}s"
+    posted = topic.route is None or topic.goes(Way.TOOL)
+    for kind, text, metric, threshold, period in (
+        (
+            "failing",
+            f"{whose} do not get through and are tried again, for up to an hour."
+            if posted
+            else f"{whose} did not get through.",
+            "NumberOfNotificationsFailed",
+            _FAILED_ATTEMPTS if posted else 1,
+            300 if posted else 60,
+        ),
+        (
+            "redriven",
+            f"{whose} could not be delivered and lie in the redrive queue.",
+            "NumberOfNotificationsRedrivenToDlq",
+            1,
+            60,
+        ),
+        (
+            "lost",
+            f"{whose} could be neither delivered nor put into the redrive queue: they are lost. Look at the alarms.",
+            "NumberOfNotificationsFailedToRedriveToDlq",
+            1,
+            60,
+        ),
+    ):
+        _add_alarm(
+            template,
+            camel(topic.owner, topic.severity.value, kind),
+            f"{topic.owner}-{topic.severity.value}-{kind}",
+            text,
+            runbooks,
+            ("AWS/SNS", metric, "Sum", {"TopicName": topic.name.data["Fn::Sub"]}),
+            threshold=threshold,
+            period=period,
+        )
+
+
+def _add_alarm(
+    template: Template,
+    logical_id: str,
+    name: str,
+    text: str,
+    runbooks: str,
+    measured: tuple[str, str, str, dict[str, Any]],
+    *,
+    threshold: int,
+    period: int = 60,
+) -> None:
+    """An alarm that goes the second way, when it begins and when it is over.  Silence of a metric is no trouble here."""
+    namespace, metric, statistic, dimensions = measured
+    runbook = f"{runbooks}/{KIND}.md"
+    template.add_resource(
+        Alarm(
+            logical_id,
+            Metadata={"Tocsin": {"Kind": KIND, "Runbook": runbook}},
+            AlarmName=Sub(f"{_NAME}-{name}"),
+            AlarmDescription=f"{text[0].upper()}{text[1:]}\nRunbook: {runbook}",
+            AlarmActions=[Ref(_TOPIC)],
+            OKActions=[Ref(_TOPIC)],
+            Namespace=namespace,
+            MetricName=metric,
+            Statistic=statistic,
+            Dimensions=[MetricDimension(Name=key, Value=Sub(value)) for key, value in dimensions.items()],
+            Period=period,
+            EvaluationPeriods=1,
+            Threshold=threshold,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            TreatMissingData="notBreaching",
+        )
+    )
