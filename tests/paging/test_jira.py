@@ -41,10 +41,10 @@ from tocsin.paging.declared import (
 from tocsin.paging.drill_marks import SILENT_DRILL
 from tocsin.paging.embedded import EmbeddedOnCall, Fault, embedded_oncall
 from tocsin.paging.embedded.jira import add_team
-from tocsin.paging.jira import Jira, KeyNotToldError
-from tocsin.paging.jira_account import read_restriction
-from tocsin.paging.jira_bodies import restriction, turn
-from tocsin.paging.tool import Action, Change, Kind
+from tocsin.paging.jira import Jira
+from tocsin.paging.jira.account import read_restriction
+from tocsin.paging.jira.bodies import restriction, turn
+from tocsin.paging.tool import Action, Change, KeyNotToldError, Kind
 
 pytestmark = pytest.mark.long  # cut off at every request that changes something
 

@@ -51,10 +51,9 @@ from tocsin.paging.declared import (
 )
 from tocsin.paging.drill_marks import SILENT_DRILL
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
-from tocsin.paging.jira import KeyNotToldError
 from tocsin.paging.opsgenie import ADDRESSES, Opsgenie
 from tocsin.paging.rest import Rest
-from tocsin.paging.tool import Action, Change, Kind
+from tocsin.paging.tool import Action, Change, KeyNotToldError, Kind
 from tocsin.paging.tools import open_tool
 
 pytestmark = pytest.mark.long

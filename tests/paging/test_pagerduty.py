@@ -36,7 +36,7 @@ from tocsin.paging.declared import (
 )
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 from tocsin.paging.pagerduty import ADDRESSES, PagerDuty
-from tocsin.paging.pagerduty_bodies import restrictions
+from tocsin.paging.pagerduty.bodies import restrictions
 from tocsin.paging.tool import Action, Change, Kind
 
 PRIMARY, SECONDARY, LEAD = (f"payments-{role}@example.com" for role in ("primary", "secondary", "lead"))

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PagingError
 from .changes import is_marked
 from .declared import OnCall, ToolName
-from .opsgenie_bodies import rule_prefix
-from .opsgenie_reading import Account, read_account
+from .opsgenie.bodies import rule_prefix
+from .opsgenie.reading import Account, read_account
 from .tool import heartbeat_name
 
 if TYPE_CHECKING:

@@ -21,17 +21,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PagingError
-from ..model import Severity
-from .changes import is_marked
-from .declared import OnCall, RecipientKind, ToolName
-from .pagerduty_account import PagerDutyAccount, own_integrations, plain_type
-from .pagerduty_bodies import integration_type, reaches_tool, refuse_impossible, things
-from .pagerduty_steps import PagerDutySteps, quoted
-from .tool import Change, Delivery, Found, Kind, Thing, ToolAlert, heartbeat_name, integration_name
+from ...errors import PagingError
+from ...model import Severity
+from ..changes import is_marked
+from ..declared import OnCall, RecipientKind, ToolName
+from ..tool import Change, Delivery, Found, Kind, Thing, ToolAlert, heartbeat_name, integration_name
+from .account import PagerDutyAccount, own_integrations, plain_type
+from .bodies import integration_type, reaches_tool, refuse_impossible, things
+from .steps import PagerDutySteps, quoted
 
 if TYPE_CHECKING:
-    from .rest import Rest
+    from ..rest import Rest
 
 #: Region → the addresses of the REST API and of events.
 ADDRESSES = {
@@ -64,7 +64,7 @@ class PagerDuty:
     @classmethod
     def open(cls, declared: OnCall, key: str, url: str | None = None) -> PagerDuty:
         """The account that the key belongs to.  Raises PagingError for an unknown region."""
-        from .rest import Rest
+        from ..rest import Rest
 
         tool = declared.tool
         stand_in = url or tool.url

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-from ..errors import PagingError
-from ..model import Severity
-from .changes import mark, marked
-from .declared import Escalation, OnCall, Recipient, RecipientKind, Route, Schedule, Team, Way
-from .drill_marks import SILENT_DRILL
-from .opsgenie_rotations import rotation_wanted
-from .tool import Kind, Thing, heartbeat_name, integration_name
+from ...errors import PagingError
+from ...model import Severity
+from ..changes import mark, marked
+from ..declared import Escalation, OnCall, Recipient, RecipientKind, Route, Schedule, Team, Way
+from ..drill_marks import SILENT_DRILL
+from ..tool import Kind, Thing, heartbeat_name, integration_name
+from .rotations import rotation_wanted
 
 PRIORITIES: Final = {Severity.PAGE: "P1", Severity.TICKET: "P3"}
 CLOUDWATCH: Final = "CloudWatch"

@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..errors import PagingError
-from ..model import Severity
-from .changes import mark, marked
-from .declared import Escalation, Hours, OnCall, RecipientKind, Rotation, Route, Schedule, Team, Way
-from .hours import days_until_end, instant
-from .tool import Kind, Thing, integration_name
+from ...errors import PagingError
+from ...model import Severity
+from ..changes import mark, marked
+from ..declared import Escalation, Hours, OnCall, RecipientKind, Rotation, Route, Schedule, Team, Way
+from ..hours import days_until_end, instant
+from ..tool import Kind, Thing, integration_name
 
 #: How often an escalation policy that repeats begins again; more is not taken.
 MOST_LOOPS = 9

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from .rest import Rest, RestError
+from ..rest import Rest, RestError
 
 #: What a key may be too weak for, or a plan not have: told, not failed over.
 _NOT_FOR_US = (HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)

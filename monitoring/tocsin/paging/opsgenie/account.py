@@ -8,13 +8,13 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import PagingError
-from .changes import is_marked
-from .declared import OnCall
-from .opsgenie_bodies import API, OWNED_BY, owner_mark, ping_name, rule_prefix
-from .opsgenie_rotations import restriction_there, rotation_there
-from .rest import Rest, RestError
-from .tool import Found, Kind, Thing, heartbeat_name
+from ...errors import PagingError
+from ..changes import is_marked
+from ..declared import OnCall
+from ..rest import Rest, RestError
+from ..tool import Found, Kind, Thing, heartbeat_name
+from .bodies import API, OWNED_BY, owner_mark, ping_name, rule_prefix
+from .rotations import restriction_there, rotation_there
 
 #: What an integration's way of opening alerts is compared by; the filter is Opsgenie's own for the kind of integration.
 ALERT_FIELDS = ("alias", "message", "description", "entity", "source", "user", "note", "priority")

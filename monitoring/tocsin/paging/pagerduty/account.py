@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..errors import PagingError
-from .pagerduty_bodies import restriction_order
-from .tool import Found, Kind
+from ...errors import PagingError
+from ..tool import Found, Kind
+from .bodies import restriction_order
 
 if TYPE_CHECKING:
-    from .rest import Rest
+    from ..rest import Rest
 
 PAGE = 100  # the most that the API gives at once
 

@@ -11,14 +11,14 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from ..errors import PagingError
-from .changes import is_marked
-from .declared import OnCall
-from .opsgenie_account import OpsgenieAccount
-from .opsgenie_bodies import API, OWNED_BY, to_opsgenie
-from .opsgenie_calls import OpsgenieCalls
-from .rest import Rest, RestError
-from .tool import Action, Change, Found, Kind, Thing
+from ...errors import PagingError
+from ..changes import is_marked
+from ..declared import OnCall
+from ..rest import Rest, RestError
+from ..tool import Action, Change, Found, Kind, Thing
+from .account import OpsgenieAccount
+from .bodies import API, OWNED_BY, to_opsgenie
+from .calls import OpsgenieCalls
 
 _PATHS: Final = {Kind.TEAM: "/v2/teams", Kind.SCHEDULE: "/v2/schedules", Kind.ESCALATION: "/v2/escalations"}
 #: Which messages of CloudWatch open and which close an alert, where Opsgenie brings no filter of its own for them.

@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from ..errors import PagingError
-from .jira_bodies import DAYS, Ids
-from .tool import Found, Kind
+from ...errors import PagingError
+from ..tool import Found, Kind
+from .bodies import DAYS, Ids
 
 if TYPE_CHECKING:
-    from .rest import Rest
+    from ..rest import Rest
 
 PAGE = 50  # things a page; the API gives 20 when it is not told
 

@@ -8,11 +8,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import PagingError
-from .changes import is_marked
-from .pagerduty_account import PLACES, PagerDutyAccount, own_integrations, plain_type
-from .rest import Rest, RestError
-from .tool import Action, Change, Kind, Thing
+from ...errors import PagingError
+from ..changes import is_marked
+from ..rest import Rest, RestError
+from ..tool import Action, Change, Kind, Thing
+from .account import PLACES, PagerDutyAccount, own_integrations, plain_type
 
 
 class PagerDutySteps:

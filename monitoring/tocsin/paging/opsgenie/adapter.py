@@ -13,16 +13,16 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from ..errors import PagingError
-from ..model import Severity
-from .changes import is_marked
-from .declared import OnCall, RecipientKind, Route, ToolName
-from .opsgenie_account import OpsgenieAccount
-from .opsgenie_bodies import API, integration_type, ping_name, things
-from .opsgenie_calls import OpsgenieCalls
-from .opsgenie_writes import OpsgenieWrites
-from .rest import Rest, RestError
-from .tool import Change, Delivery, Found, KeyNotToldError, Kind, Thing, ToolAlert, heartbeat_name, integration_name
+from ...errors import PagingError
+from ...model import Severity
+from ..changes import is_marked
+from ..declared import OnCall, RecipientKind, Route, ToolName
+from ..rest import Rest, RestError
+from ..tool import Change, Delivery, Found, KeyNotToldError, Kind, Thing, ToolAlert, heartbeat_name, integration_name
+from .account import OpsgenieAccount
+from .bodies import API, integration_type, ping_name, things
+from .calls import OpsgenieCalls
+from .writes import OpsgenieWrites
 
 #: https://docs.opsgenie.com/docs/api-overview
 ADDRESSES: Final = {"us": "https://api.opsgenie.com", "eu": "https://api.eu.opsgenie.com"}

@@ -13,12 +13,12 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..errors import PagingError
-from ..model import Severity
-from .alert import PRIORITIES
-from .declared import Heartbeat, Hours, OnCall, RecipientKind, Rotation, Route, Schedule, Team, Way
-from .hours import days_until_end, instant
-from .tool import Kind, Thing, heartbeat_name, integration_name
+from ...errors import PagingError
+from ...model import Severity
+from ..alert import PRIORITIES
+from ..declared import Heartbeat, Hours, OnCall, RecipientKind, Rotation, Route, Schedule, Team, Way
+from ..hours import days_until_end, instant
+from ..tool import Kind, Thing, heartbeat_name, integration_name
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 #: How often an escalation that repeats begins again; Opsgenie and its successor allow up to 20.

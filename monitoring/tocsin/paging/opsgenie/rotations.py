@@ -7,8 +7,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from ..errors import PagingError
-from .declared import Hours, OnCall, Rotation, Schedule
+from ...errors import PagingError
+from ..declared import Hours, OnCall, Rotation, Schedule
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 #: How many weekday restrictions a rotation has at most (the description's maxItems).

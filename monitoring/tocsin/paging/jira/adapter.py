@@ -23,15 +23,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from ..errors import PagingError
-from ..model import Severity
-from .changes import is_marked, mark
-from .declared import OnCall, RecipientKind, Route, ToolName
-from .drill_marks import SILENT_DRILL
-from .jira_account import JiraAccount, found_things
-from .jira_bodies import integration_type, reaches_tool, things
-from .jira_steps import JiraSteps, quoted
-from .tool import (
+from ...errors import PagingError
+from ...model import Severity
+from ..changes import is_marked, mark
+from ..declared import OnCall, RecipientKind, Route, ToolName
+from ..drill_marks import SILENT_DRILL
+from ..tool import (
     Change,
     Delivery,
     Found,
@@ -42,9 +39,12 @@ from .tool import (
     heartbeat_name,
     integration_name,
 )
+from .account import JiraAccount, found_things
+from .bodies import integration_type, reaches_tool, things
+from .steps import JiraSteps, quoted
 
 if TYPE_CHECKING:
-    from .rest import Rest
+    from ..rest import Rest
 
 ADDRESS = "https://api.atlassian.com"
 
@@ -71,7 +71,7 @@ class Jira:
     @classmethod
     def open(cls, declared: OnCall, key: str, url: str | None = None) -> Jira:
         """The site that the file names, with its account's token.  Raises PagingError if site or account is missing."""
-        from .rest import Rest
+        from ..rest import Rest
 
         tool = declared.tool
         for field, value, where in (

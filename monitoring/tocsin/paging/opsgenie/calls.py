@@ -14,9 +14,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import PagingError
-from .rest import Rest, RestError
-from .tool import ToolAlert
+from ...errors import PagingError
+from ..rest import Rest, RestError
+from ..tool import ToolAlert
 
 _SOURCE = "tocsin"
 #: Writes of alerts are carried out later (202); how often, and how long apart in seconds, the outcome is asked for.

@@ -7,12 +7,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import PagingError
-from .changes import is_marked
-from .jira_account import JiraAccount, by_team, creating_action
-from .jira_bodies import Ids
-from .rest import Rest, RestError
-from .tool import Action, Change, Found, Kind, Thing
+from ...errors import PagingError
+from ..changes import is_marked
+from ..rest import Rest, RestError
+from ..tool import Action, Change, Found, Kind, Thing
+from .account import JiraAccount, by_team, creating_action
+from .bodies import Ids
 
 
 class JiraSteps:
