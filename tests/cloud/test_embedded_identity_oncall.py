@@ -473,3 +473,29 @@ def test_function_gets_a_message_only_if_it_lets_sns(client, aws, receiver):
     )
     client("sns").publish(TopicArn=topic, Message="yes")
     assert client("sqs").receive_message(QueueUrl=url).get("Messages", []) == []
+
+
+def test_sns_sends_to_a_queue_over_tls_and_for_its_own_topic_only(client):
+    sns, sqs = client("sns"), client("sqs")
+    mine, other = (sns.create_topic(Name=name)["TopicArn"] for name in ("to-the-queue", "to-nobody"))
+    url = sqs.create_queue(QueueName="over-tls")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    only_tls = {
+        "Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }  # fmt: skip
+    of_mine = {
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": mine}},
+    }  # fmt: skip
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [only_tls, of_mine]})})
+    for topic in (other, mine):
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+        sns.publish(TopicArn=topic, Message=topic)
+
+    def received() -> list[str]:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2).get("Messages", ())
+        return [message["Body"] for message in found]
+
+    assert received() == [mine]
+    assert received() == []
