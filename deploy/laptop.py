@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from deploy.__main__ import ENVIRONMENTS_VARIABLE
-from deploy.run.oncall import oncall
-from deploy.run.stage import NAME, describe_environment
+from deploy.run.stage import NAME, believe, describe_environment
 from tocsin.cloud.embedded import embedded
 from tocsin.cloud.environments import Environment, Setting
 from tocsin.errors import TocsinError
+from tocsin.paging.embedded import embedded_oncall
 
 WELCOME = """\
 This shell has an AWS of its own, and nothing is in it yet:
@@ -49,16 +49,16 @@ def main(command: Sequence[str]) -> int:
 def run(command: Sequence[str]) -> int:
     """Start everything, run the command.  Raises TocsinError."""
     with ExitStack() as up:
-        pager = up.enter_context(oncall())
+        pager = up.enter_context(embedded_oncall())
         aws = up.enter_context(embedded(iam=True))
-        pager.certificates_from = aws.endpoint
+        believe(pager, aws)
         file = aws.directory / "environments.toml"
         file.write_text(written(describe_environment(aws, pager)), encoding="utf-8")
         # Settings for another account must not get in the way.
         variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         variables |= {**aws.boto3_environment(), ENVIRONMENTS_VARIABLE: str(file)}
         if not command:
-            sys.stdout.write(WELCOME.format(name=NAME, file=file, alerts=pager.url("alerts")) + "\n")
+            sys.stdout.write(WELCOME.format(name=NAME, file=file, alerts=f"{pager.url}/alerts") + "\n")
             sys.stdout.flush()
         shell = shlex.split(os.environ.get("SHELL", "")) or ["/bin/sh"]
         with _told_later():

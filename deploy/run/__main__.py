@@ -9,8 +9,7 @@ import threading
 import time
 from contextlib import ExitStack
 
-from deploy.run.oncall import oncall
-from deploy.run.stage import ROOT, describe_environment, in_environment, set_up_alarms, set_up_systems
+from deploy.run.stage import ROOT, believe, describe_environment, in_environment, set_up_alarms, set_up_systems
 from deploy.run.story import (
     USERS,
     Scene,
@@ -27,6 +26,7 @@ from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.preparation import connect_to
 from tocsin.declarations import load_systems
 from tocsin.errors import TocsinError
+from tocsin.paging.embedded import embedded_oncall
 from tocsin.plan import plan
 from tocsin.project import find_project
 from tocsin.workspace import generate, write
@@ -69,9 +69,9 @@ def run(*, keep: bool) -> None:
     progress = Progress()
     say = progress.say
     with ExitStack() as up:
-        pager = up.enter_context(oncall())
+        pager = up.enter_context(embedded_oncall())
         aws = up.enter_context(embedded(clock_factor=CLOCK_FACTOR, iam=True))
-        pager.certificates_from = aws.endpoint
+        believe(pager, aws)
         say(
             f"embedded AWS is up at {aws.tls_endpoint}; its clock runs {CLOCK_FACTOR} times as fast: a second is a minute"
         )
@@ -112,7 +112,7 @@ def run(*, keep: bool) -> None:
         if left := pager.open_alerts():
             print(f"tickets still open, until their windows have passed: {', '.join(left)}\n")
         if keep:
-            _keep(aws, stage.curl(USERS[0]), pager.url("alerts"))
+            _keep(aws, stage.curl(USERS[0]), f"{pager.url}/alerts")
 
 
 def _keep(aws: EmbeddedAws, api: str, alerts: str) -> None:

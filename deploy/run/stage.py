@@ -11,10 +11,11 @@ import base64
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +25,6 @@ import boto3
 import pg8000.exceptions
 import pg8000.native
 
-from deploy.run.oncall import OnCall
 from deploy.systems import bootstrap, deploy_systems
 from deploy.validate.web import get, signature
 from tocsin.cloud.committed import Committed
@@ -32,6 +32,7 @@ from tocsin.cloud.deploy import StackOutcome, deploy
 from tocsin.cloud.embedded import EmbeddedAws
 from tocsin.cloud.environments import Environment, OtherStack, SystemStacks
 from tocsin.errors import CloudError
+from tocsin.paging.embedded import EmbeddedOnCall
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "laptop"
@@ -206,12 +207,24 @@ def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def describe_environment(aws: EmbeddedAws, pager: OnCall) -> Environment:
+def believe(pager: EmbeddedOnCall, aws: EmbeddedAws) -> None:
+    """Let the on-call tool take what this AWS signs, and tell the time by its clock."""
+    pager.certificates_from = aws.endpoint
+    pager.state.clock = _clock_of(aws)
+
+
+def _clock_of(aws: EmbeddedAws) -> Callable[[], datetime]:
+    """The present of the embedded AWS, asked once: the factor of its clock stays as it is."""
+    started, now, factor = time.monotonic(), aws.now(), aws.clock_factor
+    return lambda: now + timedelta(seconds=(time.monotonic() - started) * factor)
+
+
+def describe_environment(aws: EmbeddedAws, pager: EmbeddedOnCall) -> Environment:
     """What ``deploy/environments.toml`` says of a real environment, for the embedded AWS."""
     endpoints = {
-        f"{owner}{severity}Endpoint": pager.url(severity.lower())
+        f"{owner}{severity}Endpoint": pager.cloudwatch_address(f"{NAME} {owner} {severity}", priority)
         for owner in ("Engagement", "DataPlatform")
-        for severity in ("Page", "Ticket")
+        for severity, priority in (("Page", "P1"), ("Ticket", "P3"))
     }
     return Environment(
         name=NAME,
@@ -262,6 +275,7 @@ def set_up_systems(aws: EmbeddedAws, environment: Environment) -> Stage:
         environment,
         artifacts_bucket=delivery["ArtifactsBucketName"],
         execution_role=delivery["ExecutionRoleArn"],
+        permissions_boundary=delivery["PermissionsBoundaryArn"],
     )
     with in_environment(delivery_credentials(aws, delivery)):
         outcomes = deploy_systems(environment)

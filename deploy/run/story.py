@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from deploy.run.oncall import OnCall, Told
 from deploy.run.stage import NAME, Stage
 from deploy.run.timeline import Fault, Moment, expected_delay, spoken
 from deploy.run.traffic import Traffic
@@ -21,6 +20,7 @@ from tocsin.cloud.metrics import read_alarms, read_history, read_metrics
 from tocsin.cloud.session import Cloud
 from tocsin.errors import CloudError
 from tocsin.model import Severity, Slo
+from tocsin.paging.embedded import EmbeddedOnCall, Told
 
 USERS = ("reader-1", "reader-2", "reader-3")
 SLO = "api-availability"
@@ -48,7 +48,7 @@ class Scene:
     """What the acts share."""
 
     stage: Stage
-    pager: OnCall
+    pager: EmbeddedOnCall
     cloud: Cloud
     environment: Environment
     slo: Slo
@@ -189,7 +189,7 @@ def alarm_states(scene: Scene) -> dict[AlarmState, int]:
     return {state: states.count(state) for state in AlarmState}
 
 
-def _told(pager: OnCall, alarm: str, state: str, after: datetime, otherwise: str) -> Told:
+def _told(pager: EmbeddedOnCall, alarm: str, state: str, after: datetime, otherwise: str) -> Told:
     told = pager.wait_for(alarm, state, after, PATIENCE_SECONDS)
     if told is None:
         raise CloudError(f"waited {PATIENCE_SECONDS:.0f} s, but {otherwise}; see the log of the embedded AWS")

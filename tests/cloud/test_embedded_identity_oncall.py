@@ -499,3 +499,25 @@ def test_sns_sends_to_a_queue_over_tls_and_for_its_own_topic_only(client):
 
     assert received() == [mine]
     assert received() == []
+
+
+def test_cloudwatch_publishes_over_tls_and_for_the_accounts_own_alarms(client):
+    sns = client("sns")
+    topic = sns.create_topic(Name="over-tls")["TopicArn"]
+    only_tls = {
+        "Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": topic,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }  # fmt: skip
+    of_mine = {
+        "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish",
+        "Resource": topic, "Condition": {"ArnLike": {"aws:SourceArn": ALARM + "told-*"}},
+    }  # fmt: skip
+    sns.set_topic_attributes(
+        TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({"Statement": [only_tls, of_mine]})
+    )
+    for name, became in (("told-of", "Successfully executed action"), ("untold", "Failed to execute action")):
+        put_alarm(client, name, topic)
+        client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
+        history = client("cloudwatch").describe_alarm_history(AlarmName=name, HistoryItemType="Action")
+        (item,) = history["AlarmHistoryItems"]
+        assert item["HistorySummary"].startswith(f"{became} {topic}")

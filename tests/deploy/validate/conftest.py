@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
-from deploy.run.oncall import oncall
-from deploy.run.stage import Stage, describe_environment, in_environment, set_up_alarms, set_up_systems
+from deploy.run.stage import Stage, believe, describe_environment, in_environment, set_up_alarms, set_up_systems
 
 from deploy.validate import Target, target_of
 from tocsin.cloud.embedded import embedded
+from tocsin.paging.embedded import embedded_oncall
 
 PATIENCE = 60.0
 
@@ -20,8 +20,8 @@ PATIENCE = 60.0
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Both reference systems with their alarms, as `make run` sets them up.  Tests mend again what they break."""
-    with oncall() as pager, embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws:
-        pager.certificates_from = aws.endpoint
+    with embedded_oncall() as pager, embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws:
+        believe(pager, aws)
         with in_environment(aws.boto3_environment()):
             made = set_up_systems(aws, describe_environment(aws, pager))
             set_up_alarms(made)

@@ -19,9 +19,10 @@ pulling its image from ECR, its ``awslogs`` stream, and its secrets.  Without th
 Checked against the policy of the resource that is called, with the caller as ``aws:SourceArn``:
 
 - a function called by EventBridge, EventBridge Scheduler (by its role), S3, SNS or API Gateway;
-- a queue that an EventBridge rule, SNS or S3 sends to.
+- a queue that an EventBridge rule, SNS or S3 sends to;
+- a topic that CloudWatch or S3 sends to.
 
-ministack itself checks topics that S3 sends to; `sns_delivery` asks the functions of SNS, `alarms` the
+`sns_delivery` asks the functions of SNS, `alarms` the
 topics of CloudWatch, and `api_destinations` the roles of EventBridge.  What is not checked: the role CloudFormation works
 with, VPC flow logs' and RDS's roles, and keys (see `iam`).
 """
@@ -63,7 +64,7 @@ def install(parts: Parts) -> None:
     _check_networks()
     _check_rules(parts)
     _check_callers_of_functions()
-    _check_callers_of_queues()
+    _check_callers_of_queues_and_topics()
 
 
 def allowed(
@@ -396,16 +397,20 @@ def function_lets(arn: str, principal: str, source: str) -> bool:
     return False
 
 
-def _check_callers_of_queues() -> None:
-    """ministack asks a queue's policy as if SNS and S3 came over plain HTTP; they come over TLS."""
-    sqs = service("sqs")
+def _check_callers_of_queues_and_topics() -> None:
+    """ministack asks their policies as if CloudWatch, SNS and S3 came over plain HTTP; they come over TLS."""
+    sqs, sns = service("sqs"), service("sns")
 
-    def allows(queue_arn: str, principal: str, source: str, account: str) -> bool:
-        queue = sqs._queue_by_arn(queue_arn)
-        policy = ((queue or {}).get("attributes") or {}).get("Policy")
+    def queue_allows(queue_arn: str, principal: str, source: str, account: str) -> bool:
+        policy = ((sqs._queue_by_arn(queue_arn) or {}).get("attributes") or {}).get("Policy")
         return bool(policy) and service_may_call(policy, principal, "sqs:SendMessage", queue_arn, source, account)
 
-    sqs.queue_policy_allows = allows
+    def topic_allows(topic_arn: str, principal: str, source: str, account: str) -> bool:
+        policy = ((sns._topic_by_arn_any_scope(topic_arn) or {}).get("attributes") or {}).get("Policy")
+        return bool(policy) and service_may_call(policy, principal, "sns:Publish", topic_arn, source, account)
+
+    sqs.queue_policy_allows = queue_allows
+    sns.topic_policy_allows = topic_allows
 
 
 def _policy(function: Mapping[str, Any]) -> Any:
