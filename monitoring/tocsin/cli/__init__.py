@@ -12,9 +12,12 @@ from .build import build
 from .check import check
 from .deploy import deploy
 from .discover import discover
+from .drill import drill
 from .explain import explain
 from .failures import Group
 from .init import init
+from .mute import mute
+from .oncall import oncall
 from .options import examples
 from .simulate import simulate
 from .tune import tune
@@ -35,5 +38,5 @@ def main() -> None:
     """Alarms, SLO burn-rate alarms, dashboards and runbooks for AWS, from what you promised your users."""
 
 
-for _command in (backtest, build, check, deploy, discover, explain, init, simulate, tune):
+for _command in (backtest, build, check, deploy, discover, drill, explain, init, mute, oncall, simulate, tune):
     main.add_command(_command)

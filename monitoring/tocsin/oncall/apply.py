@@ -1,0 +1,146 @@
+"""Brings the on-call of an environment to what ``deploy/oncall.toml`` says: the tool, the keys, the way of a page.
+
+The order keeps every page's way whole, and a run that is cut off at any point is taken up by the next: the tool gets what
+is new, its keys go into secrets, the routing stack subscribes with them, and only then goes what is no longer wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from ..cloud.committed import Committed, read_routing
+from ..cloud.deploy import DeployEvent, StackPlan, Work, deploy_routing, plan_routing
+from ..errors import InputError
+from ..paging.changes import find_changes
+from ..paging.tool import Action, Change, Kind
+from .deliveries import Slot, is_settled, let_go, outdated_secrets, refuse_unrouted, settle, wanted_slots
+from .opening import Opened
+
+
+@dataclass(frozen=True, slots=True)
+class OnCallPlan:
+    """What is to be done: ``changes`` in the tool, ``keys`` to be written into secrets, ``stack`` of the routing, and
+    ``outdated`` secrets to be let go."""
+
+    environment: str
+    tool: str
+    changes: tuple[Change, ...]
+    slots: tuple[Slot, ...] = field(repr=False)
+    keys: tuple[Slot, ...]
+    stack: StackPlan
+    outdated: tuple[str, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether everything is as declared."""
+        return not (self.changes or self.keys or self.outdated) and self.stack.work is Work.NOTHING
+
+    @property
+    def made(self) -> tuple[Change, ...]:
+        """What is created and changed."""
+        return tuple(change for change in self.changes if change.action is not Action.DELETE)
+
+    @property
+    def gone(self) -> tuple[Change, ...]:
+        """What is deleted."""
+        return tuple(change for change in self.changes if change.action is Action.DELETE)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step that is done; ``change`` is None for one that is not in the tool.  ``what`` is in words."""
+
+    number: int
+    of: int
+    what: str
+    change: Change | None = None
+
+
+def plan_oncall(opened: Opened, committed: Committed, adopt: Collection[str] = frozenset()) -> OnCallPlan:
+    """What `apply_oncall` would do; changes nothing.  Raises InputError, CloudError and PagingError."""
+    declared, environment, tool = opened.declared, opened.environment, opened.tool
+    slots = wanted_slots(declared, environment.name)
+    routing = read_routing(committed)
+    routed = {
+        name.replace("${Environment}", environment.name).replace("{Environment}", environment.name)
+        for name in routing.secrets.values()
+    }
+    refuse_unrouted(declared, slots, routed, routing.path)
+    tool.check(declared, environment.name)
+    changes = find_changes(
+        tool.wanted(declared, environment.name), tool.present(declared, environment.name), frozenset(adopt)
+    )
+    fresh = {change.name for change in changes if change.kind is Kind.INTEGRATION and _has_new_key(change)}
+    keys = tuple(
+        slot
+        for slot in slots
+        if slot.integration(declared.project, environment.name) in fresh
+        or _heartbeat_is_fresh(slot, fresh, declared.project, environment.name)
+        or not is_settled(opened.cloud, tool, declared, environment.name, slot)
+    )
+    outdated = outdated_secrets(opened.cloud, declared, environment.name, slots)
+    stack = plan_routing(environment, committed)
+    return OnCallPlan(environment.name, tool.name, changes, slots, keys, stack, outdated)
+
+
+def apply_oncall(
+    opened: Opened,
+    committed: Committed,
+    plan: OnCallPlan,
+    *,
+    confirmed: bool = False,
+    progress: Callable[[Step], None] = lambda step: None,
+    deployed: Callable[[DeployEvent], None] = lambda event: None,
+) -> None:
+    """Do what ``plan`` says.  Raises InputError for a protected environment that is not confirmed, CloudError, PagingError."""
+    declared, environment, tool, cloud = opened.declared, opened.environment, opened.tool, opened.cloud
+    if environment.protected and not confirmed:
+        raise InputError(f"environment {environment.name} is protected: look at the plan, then confirm it")
+    of = (
+        len(plan.changes)
+        + len(plan.keys)
+        + len(plan.outdated)
+        + (plan.stack.work is not Work.NOTHING or bool(plan.keys))
+    )
+    number = 0
+
+    def did(what: str, change: Change | None = None) -> None:
+        nonlocal number
+        number += 1
+        progress(Step(number, max(of, number), what, change))
+
+    slots = {slot.integration(declared.project, environment.name): slot for slot in plan.slots if slot.owner}
+    settled: set[str] = set()
+    for change in plan.made:
+        tool.apply(change, declared, environment.name)
+        did(f"{change.kind.value} {change.name}", change)
+        slot = slots.get(change.name) if change.kind is Kind.INTEGRATION else None
+        if slot is not None:  # at once: a key that is told once must not be lost
+            settled.add(slot.secret)
+            if settle(cloud, tool, declared, environment.name, slot):
+                did(f"key into secret {slot.secret}")
+    for slot in plan.slots:
+        if slot.secret not in settled and settle(cloud, tool, declared, environment.name, slot):
+            did(f"key into secret {slot.secret}")
+    outcome = deploy_routing(environment, committed, confirmed=True, progress=deployed)
+    if outcome.work is not Work.NOTHING:
+        did(f"stack {outcome.stack}")
+    for change in plan.gone:
+        tool.apply(change, declared, environment.name)
+        did(f"{change.kind.value} {change.name}", change)
+    for secret in plan.outdated:
+        let_go(cloud, secret)
+        did(f"secret {secret}")
+
+
+def _has_new_key(change: Change) -> bool:
+    """A new integration; and one that is off, for its key was never written down."""
+    return change.action is Action.CREATE or (
+        change.action is Action.UPDATE and any(one.path == "enabled" for one in change.differences)
+    )
+
+
+def _heartbeat_is_fresh(slot: Slot, fresh: Collection[str], project: str, environment: str) -> bool:
+    """The dead-man's switch may have an integration of its own, named otherwise than those of topics."""
+    return not slot.owner and f"tocsin-{project}-{environment}-heartbeat" in fresh

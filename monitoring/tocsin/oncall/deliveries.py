@@ -1,0 +1,160 @@
+"""The secrets that hold where topics and the dead-man's switch post to: which are wanted, written, and let go.
+
+Some tools tell the key of an integration once, when it is made.  So it goes into its secret at once, and only then is the
+integration switched on; a key that was lost on the way is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from typing import Protocol, runtime_checkable
+
+from ..cloud.secrets import read_secret, remove_secret, write_secret
+from ..cloud.session import Cloud, asking
+from ..errors import InputError
+from ..model import Severity
+from ..paging.declared import OnCall, Way
+from ..paging.tool import Delivery, KeyNotToldError, OnCallTool, heartbeat_secret_name, integration_name, secret_name
+
+_TO_TOOL = (Way.TOOL, Way.FORWARDER)
+_TAG = "tocsin-project"
+
+
+@runtime_checkable
+class TellsKeysOnce(Protocol):
+    """A tool that tells a key once: what is made is off until its key is safe, and can be made anew."""
+
+    def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
+        """The key is safe: switch it on."""
+
+    def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
+        """Make it anew, with another key."""
+
+
+@runtime_checkable
+class TellsHeartbeatKeysOnce(Protocol):
+    """The same of the dead-man's switch."""
+
+    def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
+        """The key is safe: switch it on."""
+
+    def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """Make it anew, with another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One secret: that of an owner's notifications of one severity, or of the dead-man's switch (``owner`` is empty)."""
+
+    secret: str
+    owner: str = ""
+    severity: Severity = Severity.PAGE
+    direct: bool = False  # the topic itself posts there
+
+    def integration(self, project: str, environment: str) -> str:
+        """What it is called in the tool; empty for the dead-man's switch."""
+        return integration_name(project, environment, self.owner, self.severity) if self.owner else ""
+
+
+def wanted_slots(declared: OnCall, environment: str) -> tuple[Slot, ...]:
+    """The secrets there should be, by name."""
+    slots = [
+        Slot(secret_name(environment, owner, severity), owner, severity, Way.TOOL in route.ways)
+        for team in declared.teams
+        for owner in team.owners
+        for severity, route in team.routes.items()
+        if any(way in route.ways for way in _TO_TOOL)
+    ]
+    if declared.heartbeat is not None:
+        slots.append(Slot(heartbeat_secret_name(environment)))
+    return tuple(sorted(slots, key=lambda slot: slot.secret))
+
+
+def refuse_unrouted(declared: OnCall, slots: Collection[Slot], routed: Collection[str], routing: str) -> None:
+    """Raise InputError for a topic that goes to the tool, but not in the committed routing.
+
+    ``routed`` are the secrets that the routing, the file ``routing``, reads.
+    """
+    for slot in slots:
+        if slot.direct and slot.secret not in routed:
+            raise InputError(
+                f"{routing}: the {slot.severity.value}s of {slot.owner} do not go to {declared.tool.name.value} there, "
+                f"as {declared.path} says they do; run `tocsin build`, and commit what it writes"
+            )
+
+
+def is_settled(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) -> bool:
+    """Whether the secret holds what it should.  For an integration that is there.  Raises CloudError and PagingError."""
+    held = read_secret(cloud, slot.secret)
+    try:
+        delivery = _delivery(tool, declared, environment, slot)
+    except KeyNotToldError:
+        return held is not None
+    return delivery is None or _text(delivery) == held
+
+
+def settle(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) -> bool:
+    """Make the secret hold what it should, then let the tool switch on what posts there; whether anything was written.
+
+    Raises CloudError and PagingError.
+    """
+    held = read_secret(cloud, slot.secret)
+    try:
+        delivery = _delivery(tool, declared, environment, slot)
+    except KeyNotToldError:
+        if held is not None:
+            return False
+        delivery = _renewed(tool, declared, environment, slot)
+    if delivery is None:
+        return False
+    changed = _text(delivery) != held
+    if changed:
+        write_secret(cloud, slot.secret, _text(delivery), {_TAG: declared.project})
+    if slot.owner and isinstance(tool, TellsKeysOnce):
+        tool.delivered(declared, environment, slot.owner, slot.severity)
+    elif not slot.owner and isinstance(tool, TellsHeartbeatKeysOnce):
+        tool.heartbeat_delivered(declared, environment)
+    return changed
+
+
+def outdated_secrets(cloud: Cloud, declared: OnCall, environment: str, slots: Collection[Slot]) -> tuple[str, ...]:
+    """Secrets of this project in this environment that no route wants any more, by name.  Raises CloudError."""
+    wanted = {slot.secret for slot in slots}
+    return tuple(sorted(name for name in _ours(cloud, declared, environment) if name not in wanted))
+
+
+def let_go(cloud: Cloud, secret: str) -> None:
+    """Remove a secret that no route wants any more.  Raises CloudError."""
+    remove_secret(cloud, secret)
+
+
+def _ours(cloud: Cloud, declared: OnCall, environment: str) -> Iterator[str]:
+    prefix = f"tocsin/{environment}/on-call/"
+    with asking("list the secrets of the on-call"):
+        pages = cloud.client("secretsmanager").get_paginator("list_secrets")
+        for page in pages.paginate(Filters=[{"Key": "name", "Values": [prefix]}]):
+            for one in page["SecretList"]:
+                tags = {tag["Key"]: tag["Value"] for tag in one.get("Tags") or ()}
+                # A filter by name ignores case.
+                if one["Name"].startswith(prefix) and tags.get(_TAG) == declared.project and "DeletedDate" not in one:
+                    yield str(one["Name"])
+
+
+def _delivery(tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) -> Delivery | None:
+    if not slot.owner:
+        return tool.heartbeat(declared, environment)
+    return tool.delivery(declared, environment, slot.owner, slot.severity)
+
+
+def _renewed(tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) -> Delivery | None:
+    if slot.owner and isinstance(tool, TellsKeysOnce):
+        return tool.renew(declared, environment, slot.owner, slot.severity)
+    if not slot.owner and isinstance(tool, TellsHeartbeatKeysOnce):
+        return tool.renew_heartbeat(declared, environment)
+    return _delivery(tool, declared, environment, slot)
+
+
+def _text(delivery: Delivery) -> str:
+    return json.dumps(asdict(delivery), sort_keys=True)

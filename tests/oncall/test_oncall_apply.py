@@ -1,0 +1,464 @@
+"""``tocsin oncall plan|apply``: from the file to a way that carries pages, whatever cuts it off; and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ministack", reason="the embedded AWS is not installed")
+
+from oncall_tools import (
+    ACCOUNT,
+    ON_CALL,
+    USERS,
+    Caller,
+    allow,
+    as_caller,
+    cloud_of,
+    deploy_watched,
+    lessened,
+    make_caller,
+    page_policy,
+    printed_json,
+    shop,
+    succeed,
+)
+
+from command_line import refused, tocsin
+from tocsin.cloud.embedded import EmbeddedAws, embedded
+from tocsin.cloud.session import Cloud
+from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
+
+pytestmark = pytest.mark.long
+
+SECRETS = ["tocsin/dev/on-call/heartbeat", "tocsin/dev/on-call/payments-page"]
+TABLES = ("teams", "schedules", "escalations", "routing_rules", "integrations", "heartbeats")
+TICKETS_TOO = ON_CALL.replace('tickets = { email = "payments-tickets@example.com" }', 'tickets = "tool"')
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The embedded AWS, the embedded on-call, and a project folder between them."""
+
+    aws: EmbeddedAws
+    cloud: Cloud
+    pager: EmbeddedOnCall
+    folder: Path
+    built: dict[str, str] = field(default_factory=dict)
+
+    def declare(self, text: str) -> None:
+        """Another deploy/oncall.toml, built."""
+        (self.folder / "deploy" / "oncall.toml").write_text(text, encoding="utf-8")
+        routing = self.folder / "deploy" / "routing.yaml"
+        if text not in self.built:
+            succeed("build")
+            self.built[text] = routing.read_text(encoding="utf-8")
+        routing.write_text(self.built[text], encoding="utf-8")
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets of the on-call that are not on their way out, with their values."""
+        client = self.cloud.client("secretsmanager")
+        pages = client.get_paginator("list_secrets").paginate()
+        names = [one["Name"] for page in pages for one in page["SecretList"] if "DeletedDate" not in one]
+        names = [name for name in names if name.startswith("tocsin/")]
+        return {name: client.get_secret_value(SecretId=name)["SecretString"] for name in sorted(names)}
+
+    def delivers(self, severity: str = "page") -> bool:
+        """Whether what the topic publishes opens an alert."""
+        name = f"dev-shop-{severity}-{time.monotonic_ns()}"
+        message = {
+            "AlarmName": name,
+            "AlarmDescription": f"x.\nSeverity: {severity}. Owner: payments. System: shop.",
+            "AWSAccountId": ACCOUNT,
+            "NewStateValue": "ALARM",
+            "NewStateReason": "test",
+            "OldStateValue": "OK",
+            "StateChangeTime": "2026-11-01T00:00:00.000+0000",
+            "Region": "EU (Ireland)",
+            "AlarmArn": f"arn:aws:cloudwatch:{self.aws.region}:{ACCOUNT}:alarm:{name}",
+        }
+        topic = f"arn:aws:sns:{self.aws.region}:{ACCOUNT}:dev-tocsin-payments-{severity}"
+        self.cloud.client("sns").publish(TopicArn=topic, Message=json.dumps(message))
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if name in self.pager.open_alerts():
+                return True
+            time.sleep(0.02)
+        return False
+
+    def names(self) -> dict[str, list[str]]:
+        """What is in the tool, by kind."""
+        state = self.pager.state
+        with state.lock:
+            return {table: sorted(str(one["name"]) for one in getattr(state, table)) for table in TABLES}
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[EmbeddedAws]:
+    with embedded(iam=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cloud(aws: EmbeddedAws) -> Cloud:
+    cloud = cloud_of(aws)
+    deploy_watched(cloud, aws)
+    return cloud
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, aws: EmbeddedAws) -> Path:
+    """The shop, built once."""
+    folder = shop(tmp_path_factory.mktemp("built"), aws, "http://127.0.0.1:1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        succeed("build")
+    return folder
+
+
+@pytest.fixture
+def setting(
+    tmp_path: Path, aws: EmbeddedAws, cloud: Cloud, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Setting]:
+    """A tool and an account in which nothing is on call yet."""
+    import shutil
+
+    folder = tmp_path / "shop"
+    shutil.copytree(built, folder)
+    with embedded_oncall(users=USERS, certificates_from=aws.endpoint) as pager, as_caller(aws):
+        shop(folder, aws, pager.url)
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("OPSGENIE_API_KEY", pager.key)
+        yield Setting(aws, cloud, pager, folder)
+    forget(cloud)
+
+
+def forget(cloud: Cloud) -> None:
+    """Nothing of the on-call is left in the account."""
+    stacks = cloud.client("cloudformation")
+    stacks.delete_stack(StackName="dev-routing")
+    stacks.get_waiter("stack_delete_complete").wait(StackName="dev-routing", WaiterConfig={"Delay": 1})
+    client = cloud.client("secretsmanager")
+    for page in client.get_paginator("list_secrets").paginate(IncludePlannedDeletion=True):
+        for one in page["SecretList"]:
+            client.delete_secret(SecretId=one["Name"], ForceDeleteWithoutRecovery=True)
+
+
+def test_from_nothing_to_a_way_that_carries_pages(setting: Setting) -> None:
+    planned = succeed("oncall", "plan", "dev")
+    assert setting.names()["teams"] == []
+    assert setting.secrets() == {}
+    said = succeed("oncall", "apply", "dev")
+    assert said.startswith(planned), "the plan is shown first"
+    steps = re.findall(r"^(\d+) of (\d+)  ", said, re.MULTILINE)
+    assert [int(number) for number, _ in steps] == list(range(1, len(steps) + 1))
+    assert {of for _, of in steps} == {str(len(steps))}
+    assert sorted(setting.secrets()) == SECRETS
+    assert setting.delivers()
+    for secret in setting.secrets().values():
+        for key in re.findall(r"[0-9a-f-]{36}", secret):
+            assert key not in said + planned
+    assert setting.pager.key not in said
+
+
+def test_a_second_run_changes_nothing(setting: Setting) -> None:
+    succeed("oncall", "apply", "dev")
+    before = (setting.names(), setting.secrets())
+    assert succeed("oncall", "apply", "dev") == "dev: nothing to change\n"
+    assert succeed("oncall", "plan", "dev") == "dev: nothing to change\n"
+    told = printed_json("oncall", "apply", "dev")
+    assert (told["changes"], told["keys"], told["done"]) == ([], [], [])
+    assert (setting.names(), setting.secrets()) == before
+
+
+def test_a_change_is_shown_before_and_after(setting: Setting) -> None:
+    succeed("oncall", "apply", "dev")
+    setting.declare(ON_CALL.replace('after = "10min"', 'after = "25min"'))
+    said = succeed("oncall", "plan", "dev")
+    assert "opsgenie: 1 change\n  escalations\n    ~ escalation payments\n" in said
+    assert "10" in said
+    assert "25" in said
+    assert "is as committed" in said
+    told = printed_json("oncall", "apply", "dev")
+    assert [(one["action"], one["kind"], one["name"]) for one in told["changes"]] == [
+        ("update", "escalation", "payments")
+    ]
+    assert told["done"] == ["escalation payments"]
+
+
+def test_a_route_that_is_new_and_one_that_goes(setting: Setting) -> None:
+    succeed("oncall", "apply", "dev")
+    setting.declare(TICKETS_TOO)
+    succeed("oncall", "apply", "dev")
+    assert sorted(setting.secrets()) == [*SECRETS, "tocsin/dev/on-call/payments-ticket"]
+    assert setting.delivers("ticket")
+    setting.declare(ON_CALL)
+    said = succeed("oncall", "apply", "dev")
+    done = [line.partition("  ")[2] for line in said.splitlines() if re.match(r"\d+ of \d+ ", line)]
+    assert done[-3:] == [
+        "stack dev-routing",
+        "- integration tocsin-shop-dev-payments-ticket",
+        "secret tocsin/dev/on-call/payments-ticket",
+    ], "nothing is taken away while something still posts there"
+    assert sorted(setting.secrets()) == SECRETS
+    setting.declare(TICKETS_TOO)
+    succeed("oncall", "apply", "dev")
+    assert setting.delivers("ticket"), "a secret on its way out is taken back"
+
+
+def test_the_dead_mans_switch_goes_with_its_declaration(setting: Setting) -> None:
+    succeed("oncall", "apply", "dev")
+    assert setting.names()["heartbeats"] == ["tocsin-shop-dev"]
+    setting.declare(ON_CALL.replace('[heartbeat]\nteam = "payments"\n', ""))
+    succeed("oncall", "apply", "dev")
+    assert setting.names()["heartbeats"] == []
+    assert sorted(setting.secrets()) == ["tocsin/dev/on-call/payments-page"]
+    assert setting.delivers()
+
+
+def test_a_secret_that_is_lost_gets_a_new_key(setting: Setting) -> None:
+    succeed("oncall", "apply", "dev")
+    before = setting.secrets()["tocsin/dev/on-call/payments-page"]
+    client = setting.cloud.client("secretsmanager")
+    client.delete_secret(SecretId="tocsin/dev/on-call/payments-page", ForceDeleteWithoutRecovery=True)
+    assert "  + tocsin/dev/on-call/payments-page" in succeed("oncall", "plan", "dev")
+    succeed("oncall", "apply", "dev")
+    assert setting.secrets()["tocsin/dev/on-call/payments-page"] != before
+    assert setting.delivers()
+    assert succeed("oncall", "apply", "dev") == "dev: nothing to change\n"
+
+
+def test_what_people_made_is_left_alone(setting: Setting) -> None:
+    state = setting.pager.state
+    with state.lock:
+        state.teams.add({"name": "search", "description": "Made by hand."})
+    succeed("oncall", "apply", "dev")
+    setting.declare(ON_CALL)
+    assert setting.names()["teams"] == ["payments", "search"]
+
+
+def test_a_name_that_people_have_taken_is_refused_and_can_be_adopted(setting: Setting) -> None:
+    state = setting.pager.state
+    with state.lock:
+        state.teams.add({"name": "payments", "description": "Made by hand.", "members": []})
+    before = setting.names()
+    said = refused("oncall", "apply", "dev")
+    assert "team 'payments' is in the on-call tool and not Tocsin's" in said
+    assert "--adopt team/payments" in said
+    assert setting.names() == before
+    assert setting.secrets() == {}
+    succeed("oncall", "apply", "dev", "--adopt", "team/payments")
+    assert setting.names()["teams"] == ["payments"]
+    assert setting.delivers()
+
+
+def test_a_protected_environment_is_asked_about(setting: Setting) -> None:
+    path = setting.folder / "deploy" / "environments.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "protected = true\n", encoding="utf-8")
+    done = tocsin("oncall", "apply", "dev")
+    assert done.exit_code == 2
+    assert "dev: not confirmed, so nothing was changed; confirm it, or give --yes" in done.stderr
+    assert "--json cannot ask" in refused("oncall", "apply", "dev", "--json")
+    assert setting.names()["teams"] == []
+    succeed("oncall", "apply", "dev", "--yes")
+    assert setting.delivers()
+
+
+def test_an_environment_without_on_call_is_refused_with_what_to_do(setting: Setting) -> None:
+    path = setting.folder / "deploy" / "environments.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"oncall_url.*\n", "", text), encoding="utf-8")
+    for arguments in (("oncall", "plan", "dev"), ("oncall", "apply", "dev"), ("drill", "dev")):
+        said = refused(*arguments)
+        assert "deploy/oncall.toml: environments does not list dev" in said
+        assert "dev.oncall_url" in said
+
+
+def test_the_key_may_lie_in_a_secret_or_a_parameter(setting: Setting) -> None:
+    import os
+
+    del os.environ["OPSGENIE_API_KEY"]
+    key = setting.pager.key
+    for source, make in (
+        ('{ secret = "on-call/key" }', lambda: put_secret(setting.cloud, "on-call/key", key)),
+        (
+            '{ parameter = "/on-call/key" }',
+            lambda: setting.cloud.client("ssm").put_parameter(Name="/on-call/key", Value=key, Type="SecureString"),
+        ),
+    ):
+        setting.declare(ON_CALL.replace('name = "opsgenie"\n', f'name = "opsgenie"\nkey = {source}\n'))
+        said = refused("oncall", "plan", "dev")
+        assert re.search(r"tool\.key: the (secret|parameter) /?on-call/key does not exist in eu-west-1", said)
+        make()
+        assert key not in succeed("oncall", "plan", "dev")
+
+
+def put_secret(cloud: Cloud, name: str, value: str) -> None:
+    cloud.client("secretsmanager").create_secret(Name=name, SecretString=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "tool.key: the variable OPSGENIE_API_KEY is not set"),
+        ("", "tool.key: the variable OPSGENIE_API_KEY is empty"),
+        ("two words", "tool.key: the variable OPSGENIE_API_KEY holds no key"),
+        ("0b1f6d52-0000-4000-8000-000000000000", "OPSGENIE_API_KEY"),
+    ],
+)
+def test_a_bad_key_is_named_and_never_shown(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, value: str | None, says: str
+) -> None:
+    if value is None:
+        monkeypatch.delenv("OPSGENIE_API_KEY")
+    else:
+        monkeypatch.setenv("OPSGENIE_API_KEY", value)
+    said = refused("oncall", "apply", "dev")
+    assert says in said
+    assert not value or value not in said
+    assert setting.names()["teams"] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("payments-second@example.com", "payments-nobody@example.com", "payments-nobody@example.com"),
+        ("[teams.payments]\n", '[teams.payments]\nowners = ["search"]\n', "payments"),
+        ('{ schedule = "payments" }', '{ schedule = "paymnts" }', "paymnts"),
+        ("starts = 2026-01-05T09:00:00\n", 'starts = 2026-01-05T09:00:00\nhours = "08:00 - 18:00"\n', "18:00"),
+    ],
+)
+def test_a_fault_of_the_file_stops_it_before_anything_is_changed(
+    setting: Setting, before: str, after: str, says: str
+) -> None:
+    assert before in ON_CALL
+    (setting.folder / "deploy" / "oncall.toml").write_text(ON_CALL.replace(before, after), encoding="utf-8")
+    done = tocsin("oncall", "apply", "dev")
+    assert done.exit_code == 2, done.output
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert all(line.startswith("tocsin: ") for line in done.stderr.splitlines())
+    assert setting.names()["teams"] == []
+    assert setting.secrets() == {}
+
+
+def test_a_routing_that_was_not_built_again_is_refused(setting: Setting) -> None:
+    (setting.folder / "deploy" / "oncall.toml").write_text(TICKETS_TOO, encoding="utf-8")
+    said = refused("oncall", "apply", "dev")
+    assert said.startswith("deploy/routing.yaml: the tickets of payments do not go to opsgenie there")
+    assert "tocsin build" in said
+    assert setting.names()["teams"] == []
+
+
+# Counts every answer of the tool and of AWS, and ends the process after a given one: the other side has done what was
+# asked, and nobody has heard of it.
+KILLED = """
+import http.client, os, sys
+left = int(sys.argv.pop(1))
+whole = http.client.HTTPConnection.getresponse
+count = 0
+def getresponse(self):
+    global count
+    answer = whole(self)
+    count += 1
+    if count == left:
+        answer.read()
+        os._exit(9)
+    return answer
+http.client.HTTPConnection.getresponse = getresponse
+from tocsin.cli import main
+try:
+    main(sys.argv[1:], prog_name="tocsin")
+finally:
+    print(f"answers: {count}", flush=True)
+"""
+
+
+def cut(setting: Setting, after: int) -> subprocess.CompletedProcess[str]:
+    """An apply that is killed after so many answers; 0 for never."""
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, str(after), "oncall", "apply", "dev"],
+        cwd=setting.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_run_that_is_killed_anywhere_is_taken_up(setting: Setting) -> None:
+    whole = cut(setting, 0)
+    assert whole.returncode == 0, whole.stderr
+    answers = int(whole.stdout.rpartition("answers: ")[2])
+    wanted = setting.names()
+    points = sorted({*range(1, answers, max(1, answers // 9)), *range(answers - 12, answers, 4)})
+    for point in points:
+        forget(setting.cloud)
+        empty(setting.pager)
+        assert cut(setting, point).returncode == 9, point
+        done = tocsin("oncall", "apply", "dev")
+        assert done.exit_code == 0, f"killed after {point} of {answers}: {done.output}"
+        assert setting.names() == wanted, point
+        assert sorted(setting.secrets()) == SECRETS, point
+        assert setting.delivers(), f"killed after {point} of {answers}: no page arrives"
+        assert tocsin("oncall", "apply", "dev").stdout == "dev: nothing to change\n", point
+
+
+def empty(pager: EmbeddedOnCall) -> None:
+    """A tool in which nothing was made yet."""
+    with pager.state.lock:
+        for table in TABLES:
+            things = getattr(pager.state, table)
+            for thing in things:
+                things.remove(thing["id"])
+
+
+# What the embedded AWS does not ask for, and who says that AWS does.
+UNSEEN = {"secretsmanager:TagResource": "Secrets Manager API reference, CreateSecret: tags need TagResource as well"}
+
+
+def works(setting: Setting, caller: Caller) -> str:
+    """What the role is for, from nothing: a first apply, a route more, a route less, and that route again."""
+    forget(setting.cloud)
+    empty(setting.pager)
+    for text in (ON_CALL, TICKETS_TOO, ON_CALL, TICKETS_TOO):
+        setting.declare(text)
+        with as_caller(setting.aws, key=caller.key, secret=caller.secret):
+            done = tocsin("oncall", "apply", "dev")
+        if done.exit_code:
+            return done.output
+    return ""
+
+
+def test_the_permissions_of_the_page_are_enough_and_none_is_idle(setting: Setting) -> None:
+    iam = setting.cloud.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(
+        RoleName="dev-execution", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )["Role"]["Arn"]
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    iam.put_role_policy(RoleName="dev-execution", PolicyName="all", PolicyDocument=json.dumps(everything))
+    path = setting.folder / "deploy" / "environments.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f'{text}execution_role = "{role}"\n', encoding="utf-8")
+    caller = make_caller(setting.cloud, "applier")
+    statements = page_policy("apply")
+    allow(setting.cloud, caller, statements)
+    assert works(setting, caller) == ""
+    idle = {}
+    for action, rest in lessened(statements):
+        allow(setting.cloud, caller, rest)
+        said = works(setting, caller)
+        if not said:
+            idle[action] = True
+            continue
+        assert "not allowed to" in said or "AccessDenied" in said, f"{action}: {said}"
+    assert idle.keys() == UNSEEN.keys()
