@@ -105,9 +105,18 @@ def command_line() -> str:
     group = cli.main
     assert isinstance(group, click.Group)
     lines += ["", "```text", *_help(group, "tocsin"), "```"]
-    for name in sorted(group.commands):
-        lines += ["", f"## tocsin {name}", "", "```text", *_help(group.commands[name], f"tocsin {name}"), "```"]
+    lines += _commands(group, "tocsin")
     return "\n".join(lines) + "\n"
+
+
+def _commands(group: click.Group, before: str) -> list[str]:
+    lines: list[str] = []
+    for name, command in sorted(group.commands.items()):
+        called = f"{before} {name}"
+        lines += ["", f"## {called}", "", "```text", *_help(command, called), "```"]
+        if isinstance(command, click.Group):
+            lines += _commands(command, called)
+    return lines
 
 
 def _help(command: click.Command, name: str) -> list[str]:

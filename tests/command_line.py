@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
 from click.testing import CliRunner, Result
 
 from tocsin.cli import main
@@ -15,6 +16,17 @@ from tocsin.cli import main
 ROOT = Path(__file__).parents[1]
 NOTIFICATION = ROOT / "deploy" / "notification" / "template.yaml"
 DATA_PIPELINE = ROOT / "deploy" / "data_pipeline" / "template.yaml"
+
+
+def named_commands(group: click.Group = main, before: str = "") -> dict[str, click.Command]:
+    """Every command by the words it is called with after ``tocsin``, those of groups among them: ``oncall plan``."""
+    found: dict[str, click.Command] = {}
+    for name, command in sorted(group.commands.items()):
+        found[f"{before}{name}"] = command
+        if isinstance(command, click.Group):
+            found |= named_commands(command, f"{before}{name} ")
+    return found
+
 
 #: A small system with something to promise.
 SHOP = """\

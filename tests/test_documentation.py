@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import named_commands
 from documents import (
     ROOT,
     SHELL,
@@ -40,6 +41,8 @@ PROGRAMS = str(Path(sys.executable).parent)
 EXAMPLE = ROOT / "docs" / "example"
 
 # Where a reader stands who types the first command: in the clone, or beside the template.
+NAMED = named_commands()
+
 STARTS = {
     "README.md": "checkout",
     "CONTRIBUTING.md": "tocsin",
@@ -284,8 +287,9 @@ def test_commands_of_tocsin_exist_with_their_options() -> None:
             words = shlex.split(part.replace("…", "X"))
             if words[:1] != ["tocsin"] or len(words) == 1:
                 continue
-            known = main.commands.get(words[1])
-            options = {name for parameter in (known or main).params for name in parameter.opts} | {"--help"}
+            name = next((name for name in (" ".join(words[1:3]), words[1]) if name in NAMED), "")
+            known = NAMED.get(name)
+            options = {option for parameter in (known or main).params for option in parameter.opts} | {"--help"}
             assert known is not None or words[1] in options, f"{where}: {command}: no command {words[1]}"
             strange = [word for word in words[1:] if word.startswith("-") and word.partition("=")[0] not in options]
             assert not strange, f"{where}: {command}: no option {', '.join(strange)}"

@@ -438,13 +438,17 @@ UNSEEN = {
     ("data_pipeline.LoaderTaskRole", "s3:AbortMultipartUpload"): _ABORT,
 }
 UNSEEN_ROLES = {"data_pipeline.MonitoringRole": _MONITORING, "network.FlowLogRole": _FLOW_LOGS}
-ELSEWHERE = {"delivery": "tests/deploy/test_delivery_role.py"}
+ELSEWHERE = {
+    "delivery": "tests/deploy/test_delivery_role.py",
+    "forwarder": "tests/deploy/test_forwarder_privilege.py",
+    "routing": "tests/cloud/test_routing_roles.py",
+}
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Both systems, deployed by the delivery role, with a task for large files."""
-    nobody = SimpleNamespace(url=lambda severity: f"http://127.0.0.1:9/{severity}")
+    nobody = SimpleNamespace(cloudwatch_address=lambda name, priority: "http://127.0.0.1:9/")
     with embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws, in_environment(aws.boto3_environment()):
         environment = describe_environment(aws, nobody)
         delivery = bootstrap(environment).outputs

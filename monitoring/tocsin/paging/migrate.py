@@ -155,7 +155,7 @@ def _people(account: Account, declared: OnCall) -> list[Moved]:
             "a person makes it, adds its members and switches operations on; its name is seen in the whole organisation"
         )
         if name in declared_names:
-            why += "; deploy/oncall.toml names it, so `tocsin oncall check` asks for it"
+            why += "; deploy/oncall.toml names it, so `tocsin oncall plan` asks for it"
         members = len(team.get("members") or ())
         found.append(Moved("team", name, Fate.MOVES, f"Atlassian team of {members} with operations", why))
         found += [
