@@ -41,7 +41,15 @@ GITHUB_AUDIENCE, GITLAB_AUDIENCE = "sts.amazonaws.com", "https://gitlab.com"
 SESSION_SECONDS = 7200  # as long as a job of the delivery may take
 LONGEST_ENVIRONMENT = 10  # characters; see deploy/settings.py
 
-STACKS = ("network", "notification", "data-pipeline", "forwarder", "routing", "notification-alarms", "data-pipeline-alarms")
+STACKS = (
+    "network",
+    "notification",
+    "data-pipeline",
+    "forwarder",
+    "routing",
+    "notification-alarms",
+    "data-pipeline-alarms",
+)
 
 
 def template() -> Template:
