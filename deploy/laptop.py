@@ -1,7 +1,8 @@
-"""``make laptop``: a shell with an AWS of its own, in which the commands of an environment are tried as ``ENV=laptop``.
+"""``make laptop``: a shell with an AWS and an on-call tool of its own, in which an environment's commands are tried as
+``ENV=laptop``.
 
-``python -m deploy.laptop COMMAND…`` runs a command in the place of the shell.  When it ends, the AWS and all that is in it
-go.
+``python -m deploy.laptop COMMAND…`` runs a command in the place of the shell.  When it ends, the AWS, the tool and all that
+is in them go.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from deploy.__main__ import ENVIRONMENTS_VARIABLE
+from deploy.run.on_call import COMMITTED, ON_CALL, declaration, key_variable, people
 from deploy.run.stage import NAME, believe, describe_environment
 from tocsin.cloud.embedded import embedded
 from tocsin.cloud.environments import Environment, Setting
@@ -23,14 +27,26 @@ from tocsin.errors import TocsinError
 from tocsin.paging.embedded import embedded_oncall
 
 WELCOME = """\
-This shell has an AWS of its own, and nothing is in it yet:
+This shell has an AWS and an on-call tool of its own, and nothing is in them yet:
 
   make bootstrap ENV={name}
   make deploy ENV={name}
+  tocsin oncall apply {name}
   make validate ENV={name}
+  tocsin drill {name}
 
-Its environment is described in {file}, what pages
-and tickets tell arrives at {alerts}, and `exit` ends it with all that is in it.
+Who is told of what can be looked at in {alerts} and, what goes by mail, at
+{mails}. The environment is described in
+{file}. `exit` ends it with all that is in it.
+"""
+
+# In the place of `tocsin`: what works on an environment knows this one, and has the committed files beside it.
+LAUNCHER = """\
+#!/bin/sh
+case "$1" in
+  deploy | drill | mute | oncall) cd {project} || exit 2 ;;
+esac
+exec {python} -m tocsin "$@"
 """
 
 
@@ -49,16 +65,19 @@ def main(command: Sequence[str]) -> int:
 def run(command: Sequence[str]) -> int:
     """Start everything, run the command.  Raises TocsinError."""
     with ExitStack() as up:
-        pager = up.enter_context(embedded_oncall())
+        on_call = declaration()
+        pager = up.enter_context(embedded_oncall(users=people(on_call)))
         aws = up.enter_context(embedded(iam=True))
         believe(pager, aws)
-        file = aws.directory / "environments.toml"
-        file.write_text(written(describe_environment(aws, pager)), encoding="utf-8")
+        environment = replace(describe_environment(aws), oncall_url=pager.url)
+        programs, file = _write_project(aws.directory / NAME, environment)
         # Settings for another account must not get in the way.
         variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        variables |= {**aws.boto3_environment(), ENVIRONMENTS_VARIABLE: str(file)}
+        variables |= {**aws.boto3_environment(), ENVIRONMENTS_VARIABLE: str(file), key_variable(on_call): pager.key}
+        variables["PATH"] = os.pathsep.join((str(programs), *filter(None, [variables.get("PATH")])))
         if not command:
-            sys.stdout.write(WELCOME.format(name=NAME, file=file, alerts=f"{pager.url}/alerts") + "\n")
+            mails = f"{aws.endpoint}/_tocsin/mails"
+            sys.stdout.write(WELCOME.format(name=NAME, file=file, alerts=pager.url, mails=mails) + "\n")
             sys.stdout.flush()
         shell = shlex.split(os.environ.get("SHELL", "")) or ["/bin/sh"]
         with _told_later():
@@ -79,7 +98,7 @@ def written(environment: Environment) -> str:
     """The environment as a file like ``deploy/environments.toml``."""
     own = {
         name: getattr(environment, name)
-        for name in ("account", "endpoint_url", "plain_endpoint_url", "region")
+        for name in ("account", "endpoint_url", "oncall_url", "plain_endpoint_url", "region")
         if getattr(environment, name) is not None
     }
     tables: dict[str, Mapping[str, Setting]] = {"": own, ".routing": environment.routing_parameters}
@@ -90,6 +109,25 @@ def written(environment: Environment) -> str:
         + "".join(f"{name} = {json.dumps(str(value))}\n" for name, value in sorted(values.items()))
         for table, values in tables.items()
     )
+
+
+def _write_project(folder: Path, environment: Environment) -> tuple[Path, Path]:
+    """A project of the committed files in which this environment is the only one: where its `tocsin` is, and its file."""
+    deploy, programs = folder / "deploy", folder / "bin"
+    for each in (deploy, programs):
+        each.mkdir(parents=True)
+    (folder / "tocsin.toml").touch()
+    (folder / "alarms").symlink_to(COMMITTED.alarms)
+    for committed in (COMMITTED.routing, ON_CALL):
+        (deploy / committed.name).symlink_to(committed)
+    file = deploy / "environments.toml"
+    file.write_text(written(environment), encoding="utf-8")
+    launcher = programs / "tocsin"
+    launcher.write_text(
+        LAUNCHER.format(project=shlex.quote(str(folder)), python=shlex.quote(sys.executable)), encoding="utf-8"
+    )
+    launcher.chmod(0o755)
+    return programs, file
 
 
 def _leave(number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/monitoring.md: what tells each service's health, and whom its events alert.
+"""Writes the generated parts of docs/monitoring.md: what tells each service's health, whom its events alert, who that is.
 
 The rest of the page is written by people; a part stands between ``<!-- begin: system -->`` and ``<!-- end: system -->``.
 """
@@ -12,6 +12,8 @@ from tocsin.alarm import Alarm, Metric
 from tocsin.catalog import CATALOG
 from tocsin.declarations import load_systems
 from tocsin.model import Resource, Severity
+from tocsin.paging.declared import Route, Way
+from tocsin.paging.oncall_file import read_oncall
 from tocsin.plan import Plan, PlannedAlarm, plan
 from tocsin.project import find_project
 from tocsin.render.documents import measured_by, metric_text
@@ -27,8 +29,9 @@ def page() -> str:
     Raises ValueError for a system that has no part in the page.
     """
     text = (ROOT / PATH).read_text(encoding="utf-8")
-    for decided in plans():
-        name, part = decided.system.name, "\n".join((*system_part(decided), ""))
+    parts = {"on-call": on_call_part(), **{decided.system.name: system_part(decided) for decided in plans()}}
+    for name, lines in parts.items():
+        part = "\n".join((*lines, ""))
         begin, end = f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->"
         if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
             raise ValueError(f"{PATH}: write {begin.strip()} and {end} once each, in lines of their own")
@@ -40,6 +43,30 @@ def plans() -> tuple[Plan, ...]:
     """The plans of the reference systems."""
     project = find_project(ROOT)
     return tuple(plan(system, project.settings) for system in load_systems(project.root, project.systems))
+
+
+def on_call_part() -> Iterator[str]:
+    """Whom each owner's pages and tickets reach, as deploy/oncall.toml says."""
+    project = find_project(ROOT)
+    declared = read_oncall(project.root / project.oncall)
+    yield ""
+    yield "| Owner | Team | A page | A ticket |"
+    yield "| --- | --- | --- | --- |"
+    teams = {owner: team for team in declared.teams for owner in team.owners}
+    for owner, team in sorted(teams.items()):
+        page, ticket = (_ways(team.routes[severity], declared.tool.name.value) for severity in Severity)
+        yield f"| {owner} | {team.name} | {page} | {ticket} |"
+    yield ""
+
+
+def _ways(route: Route, tool: str) -> str:
+    said = {
+        Way.TOOL: f"{tool}, directly",
+        Way.FORWARDER: f"{tool}, by the forwarder",
+        Way.EMAIL: f"e-mail to {route.email}",
+        Way.CHAT: "chat",
+    }
+    return ", and ".join(said[way] for way in route.ways)
 
 
 def system_part(decided: Plan) -> Iterator[str]:

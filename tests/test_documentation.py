@@ -51,6 +51,9 @@ STARTS = {
     "docs/simulator.md": "tocsin",
     "docs/backtest.md": "tocsin",
 }
+# docs/on-call.md has a runner of its own, tests/oncall/test_on_call_page.py: its reader needs an on-call tool with people in
+# it, an environment that leads there, and the checkout deployed anew, where the account here is shared by all documents.
+# What is said below of commands in running text holds for that page as well.
 
 FIRST_RUN = r"""aws lambda invoke --function-name "$(aws cloudformation describe-stacks --stack-name dev-notification --output text \
   --query "Stacks[0].Outputs[?OutputKey=='FindDailyNotificationsName'].OutputValue")" \
@@ -61,18 +64,25 @@ NOT_RUN = {
     ("README.md", "make run"): "takes minutes and draws on ports and a database; it is the demonstration",
     ("README.md", "make test"): "is what runs this",
     ("README.md", "tocsin deploy dev --plan"): "a reader's own environments; the tutorial's plan is run",
+    ("README.md", "tocsin drill laptop"): "is done in that shell; tests/deploy/test_laptop.py holds what it prints",
     ("docs/tutorial.md", "make setup"): "installs packages; this runs in what it makes",
     ("docs/how-to.md", "make run ARGS=--keep"): "stays up until Ctrl-C",
     ("docs/how-to.md", "make laptop"): "opens a shell; tests/deploy/test_laptop.py runs it and what is done in it",
     ("docs/how-to.md", "make bootstrap ENV=laptop"): "is done in that shell",
     ("docs/how-to.md", "make deploy ENV=laptop"): "is done in that shell",
+    ("docs/how-to.md", "tocsin oncall apply laptop"): "is done in that shell",
     ("docs/how-to.md", "make validate ENV=laptop"): "is done in that shell",
+    ("docs/how-to.md", "tocsin drill laptop"): "is done in that shell",
     ("docs/how-to.md", "make contract ENV=laptop"): "is done in that shell",
     ("docs/how-to.md", "make deploy ENV=dev ARGS=--yes"): "refuses credentials of any other account",
     ("docs/how-to.md", "make validate ENV=dev"): "refuses credentials of any other account",
     ("docs/how-to.md", FIRST_RUN): "a test of the reference system holds the event and the output's name",
     ("docs/how-to.md", "tocsin deploy prod"): "asks, and refuses credentials of any other account",
     ("docs/how-to.md", "tocsin deploy prod --system checkout --yes"): "refuses credentials of any other account",
+    (
+        "docs/how-to.md",
+        'aws logs tail "sns/eu-west-1/111122223333/prod-tocsin-payments-page/Failure" --since 1d',
+    ): "the AWS command line is no dependency; tests of the routing hold the name of the group",
     ("docs/how-to.md", "cdk synth --quiet"): "the CDK is no dependency",
     ("docs/how-to.md", "tocsin discover cdk.out/Shop.template.json"): "reads what the CDK wrote",
     (

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+from deploy.run.on_call import People, declaration, people, set_up_on_call
 from deploy.run.stage import ROOT, believe, describe_environment, in_environment, set_up_alarms, set_up_systems
 from deploy.run.story import (
     USERS,
@@ -22,6 +23,7 @@ from deploy.run.story import (
 )
 from deploy.run.timeline import lines
 from deploy.run.traffic import Traffic
+from tocsin.cloud.deploy import Work
 from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.preparation import connect_to
 from tocsin.declarations import load_systems
@@ -69,16 +71,14 @@ def run(*, keep: bool) -> None:
     progress = Progress()
     say = progress.say
     with ExitStack() as up:
-        pager = up.enter_context(embedded_oncall())
+        pager = up.enter_context(embedded_oncall(users=people(declaration())))
         aws = up.enter_context(embedded(clock_factor=CLOCK_FACTOR, iam=True))
         believe(pager, aws)
         say(
             f"embedded AWS is up at {aws.tls_endpoint}; its clock runs {CLOCK_FACTOR} times as fast: a second is a minute"
         )
         up.enter_context(in_environment(aws.boto3_environment()))
-        environment = describe_environment(aws, pager)
-        stage = set_up_systems(aws, environment)
-        environment = stage.environment
+        stage = set_up_systems(aws, describe_environment(aws))
         say(f"network and reference systems deployed from deploy/: {', '.join(sorted(stage.environment.systems))}")
 
         project = find_project(ROOT)
@@ -91,11 +91,14 @@ def run(*, keep: bool) -> None:
             f"templates read, {alarms} alarms planned; {len(files)} files generated, "
             f"{len(written.written) or 'none'} of them differed from what is committed"
         )
+        stage = set_up_on_call(stage, pager)
+        say("on call as deploy/oncall.toml says: teams, schedules, keys and subscriptions made")
         outcomes = set_up_alarms(stage)
-        say(f"deployed by change sets: {', '.join(outcome.stack for outcome in outcomes)}")
+        say(f"deployed by change sets: {', '.join(one.stack for one in outcomes if one.work is not Work.NOTHING)}")
 
         (slo,) = (slo for system in systems for slo in system.slos if slo.name == "api-availability")
-        scene = Scene(stage, pager, connect_to(environment), environment, slo, say)
+        told = People(pager, aws)
+        scene = Scene(stage, told, connect_to(stage.environment), stage.environment, slo, say)
         a_days_work(scene)
         with Traffic(stage, USERS) as traffic:
             say("users read their notifications; waiting for 20 minutes of good service")
@@ -109,7 +112,7 @@ def run(*, keep: bool) -> None:
             print("\n".join(lines(fault)) + "\n")
         if pager.refused:
             print(f"refused by the on-call endpoint: {'; '.join(pager.refused)}\n")
-        if left := pager.open_alerts():
+        if left := told.still_open():
             print(f"tickets still open, until their windows have passed: {', '.join(left)}\n")
         if keep:
             _keep(aws, stage.curl(USERS[0]), f"{pager.url}/alerts")
@@ -119,7 +122,8 @@ def _keep(aws: EmbeddedAws, api: str, alerts: str) -> None:
     environment = "\n".join(f"  export {name}={value}" for name, value in aws.boto3_environment().items())
     print(f"Everything is still up.\n\n{environment}\n  aws cloudwatch describe-alarms --state-value ALARM\n")
     print(f"  the API    {api}")
-    print(f"  alerts     curl '{alerts}'\n")
+    print(f"  alerts     curl '{alerts}'")
+    print(f"  mails      curl '{aws.endpoint}/_tocsin/mails'\n")
     print(f"Its clock goes on running {CLOCK_FACTOR} times as fast. Ctrl-C stops it.", flush=True)
     threading.Event().wait()
 

@@ -1,8 +1,8 @@
 """The stage of the run: the embedded AWS with both reference systems and their alarms, and clients to use them.
 
 Everything that is otherwise here than in AWS is in `_SYSTEMS` and `describe_environment`: smaller times, because queues
-keep real time however fast the clock runs; pages over HTTP, because they do not leave this machine; and two addresses
-of the same AWS, with TLS for everybody and without it for the check that must be refused there.
+keep real time however fast the clock runs; and two addresses of the same AWS, with TLS for everybody and without it
+for the check that must be refused there.
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def believe(pager: EmbeddedOnCall, aws: EmbeddedAws) -> None:
-    """Let the on-call tool take what this AWS signs, and tell the time by its clock."""
+    """Let the on-call tool take what this AWS signs, and tell the time by its clock; mail is wanted by whom it is sent to."""
+    aws.confirm_mail()
     pager.certificates_from = aws.endpoint
     pager.state.clock = _clock_of(aws)
 
@@ -219,13 +220,9 @@ def _clock_of(aws: EmbeddedAws) -> Callable[[], datetime]:
     return lambda: now + timedelta(seconds=(time.monotonic() - started) * factor)
 
 
-def describe_environment(aws: EmbeddedAws, pager: EmbeddedOnCall) -> Environment:
-    """What ``deploy/environments.toml`` says of a real environment, for the embedded AWS."""
-    endpoints = {
-        f"{owner}{severity}Endpoint": pager.cloudwatch_address(f"{NAME} {owner} {severity}", priority)
-        for owner in ("Engagement", "DataPlatform")
-        for severity, priority in (("Page", "P1"), ("Ticket", "P3"))
-    }
+def describe_environment(aws: EmbeddedAws) -> Environment:
+    """What ``deploy/environments.toml`` says of a real environment, for the embedded AWS.  Nobody is on call yet."""
+    del pager
     return Environment(
         name=NAME,
         path="the embedded AWS",
@@ -234,7 +231,6 @@ def describe_environment(aws: EmbeddedAws, pager: EmbeddedOnCall) -> Environment
         endpoint_url=aws.tls_endpoint,
         plain_endpoint_url=aws.endpoint,
         routing_stack=f"{NAME}-routing",
-        routing_parameters=MappingProxyType({"EndpointProtocol": "http", **endpoints}),
         stacks={"delivery": OtherStack(f"{NAME}-delivery", {"GitHubRepository": REPOSITORY})},
         systems=MappingProxyType(
             {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+from deploy.run.on_call import People
 from deploy.run.stage import NAME, Stage
 from deploy.run.timeline import Fault, Moment, expected_delay, spoken
 from deploy.run.traffic import Traffic
@@ -20,7 +21,7 @@ from tocsin.cloud.metrics import read_alarms, read_history, read_metrics
 from tocsin.cloud.session import Cloud
 from tocsin.errors import CloudError
 from tocsin.model import Severity, Slo
-from tocsin.paging.embedded import EmbeddedOnCall, Told
+from tocsin.paging.embedded import Told
 
 USERS = ("reader-1", "reader-2", "reader-3")
 SLO = "api-availability"
@@ -48,7 +49,7 @@ class Scene:
     """What the acts share."""
 
     stage: Stage
-    pager: EmbeddedOnCall
+    people: People
     cloud: Cloud
     environment: Environment
     slo: Slo
@@ -98,20 +99,20 @@ def validated(scene: Scene) -> None:
 
 def the_reader_fails(scene: Scene, traffic: Traffic) -> Fault:
     """Users get errors; the page goes out; the fault is mended; the page closes."""
-    stage, pager = scene.stage, scene.pager
+    stage, people = scene.stage, scene.people
     assert traffic.started is not None, "the traffic runs"
     broken = stage.aws.now()
     stage.break_reader()
     scene.say("GetNotifications points at a table that does not exist; users get errors")
-    page = _told(pager, PAGE, "ALARM", broken, "no page arrived")
+    page = _told(people, PAGE, "ALARM", broken, "no page arrived")
     arrived = stage.aws.now()
     felt = traffic.first_failure or broken
     scene.say(f"page received, {spoken(arrived - felt)} after the first user got an error")
-    suppressed = any(told.alarm.endswith(f"{SLO}-ticket") and told.state == "ALARM" for told in pager.received)
+    suppressed = any(told.alarm.endswith(f"{SLO}-ticket") and told.state == "ALARM" for told in people.told())
     stage.mend_reader()
     mended = stage.aws.now()
     scene.say("GetNotifications mended; waiting for the windows to clear")
-    closed = _told(pager, PAGE, "OK", mended, "the page did not close")
+    closed = _told(people, PAGE, "OK", mended, "the page did not close")
     scene.say(f"page closed, {spoken(stage.aws.now() - mended)} after the fault was mended")
     reading = tiers(scene.slo)[0]
     first = _first_breach(scene, broken)
@@ -149,18 +150,18 @@ def the_reader_fails(scene: Scene, traffic: Traffic) -> Fault:
 
 def a_poisoned_message(scene: Scene) -> Fault:
     """A message that nobody can read is tried three times, dead-lettered, and becomes a ticket."""
-    stage, pager = scene.stage, scene.pager
+    stage, people = scene.stage, scene.people
     sent = stage.aws.now()
     stage.poison()
     scene.say("a message that nobody can read is queued")
     until(lambda: stage.dead_letters() > 0, "the message is not dead-lettered")
     dead = stage.aws.now()
     scene.say("MessageGenerator failed three times; the message is dead-lettered")
-    ticket = _told(pager, DEAD_LETTERS, "ALARM", sent, "no ticket arrived")
-    scene.say(f"ticket received, {spoken(ticket.changed_at - sent)} after the message was queued")
+    ticket = _told(people, DEAD_LETTERS, "ALARM", sent, "no ticket arrived")
+    scene.say(f"ticket received by mail, {spoken(ticket.changed_at - sent)} after the message was queued")
     body = stage.delete_dead_letter()
     cleared = stage.aws.now()
-    closed = _told(pager, DEAD_LETTERS, "OK", cleared, "the ticket did not close")
+    closed = _told(people, DEAD_LETTERS, "OK", cleared, "the ticket did not close")
     scene.say(f"the message, {body!r}, read and deleted as its runbook says; ticket closed")
     return Fault(
         title="2  A poisoned message, and a ticket",
@@ -168,7 +169,7 @@ def a_poisoned_message(scene: Scene) -> Fault:
             [
                 Moment(sent, "fault: a message that is not JSON"),
                 Moment(dead, "dead-lettered after three receives"),
-                Moment(ticket.changed_at, "alarm sqs-dead-letter-queue-not-empty in ALARM, ticket sent"),
+                Moment(ticket.changed_at, "alarm sqs-dead-letter-queue-not-empty in ALARM, ticket sent by mail"),
                 Moment(cleared, "the message read and deleted"),
                 Moment(closed.changed_at, "alarm OK, ticket closed"),
             ]
@@ -189,8 +190,8 @@ def alarm_states(scene: Scene) -> dict[AlarmState, int]:
     return {state: states.count(state) for state in AlarmState}
 
 
-def _told(pager: EmbeddedOnCall, alarm: str, state: str, after: datetime, otherwise: str) -> Told:
-    told = pager.wait_for(alarm, state, after, PATIENCE_SECONDS)
+def _told(people: People, alarm: str, state: str, after: datetime, otherwise: str) -> Told:
+    told = people.wait_for(alarm, state, after, PATIENCE_SECONDS)
     if told is None:
         raise CloudError(f"waited {PATIENCE_SECONDS:.0f} s, but {otherwise}; see the log of the embedded AWS")
     return told

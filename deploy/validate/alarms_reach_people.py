@@ -44,6 +44,6 @@ def _and_more(names: list[str]) -> str:
 CHECK = Check(
     name="alarms-reach-people",
     holds="every alarm's topic has a confirmed subscription",
-    mend="confirm the subscription from the on-call tool, or state its endpoint under routing in the environment",
+    mend="run `tocsin oncall apply ENV`, which makes the subscriptions to the on-call tool; confirm those by e-mail from the mail",
     run=run,
 )

@@ -178,7 +178,6 @@ class Deployed:
             "REDRIVE_URL": self.ids["AlertsRedrive"],
             "ROUTES": ",".join(ROUTES),
             "TABLE": self.ids["Delivered"],
-            "TOOL_HEARTBEAT": "false",
         }
 
     def put_secret(self, name: str, value: Mapping[str, str]) -> None:
@@ -207,7 +206,9 @@ class Deployed:
         return "\n".join(event["message"] for page in pages for event in page["events"])
 
 
-def deploy_forwarder(aws: EmbeddedAws, tool: Tool, parameters: Mapping[str, str] = {}) -> Deployed:
+def deploy_forwarder(
+    aws: EmbeddedAws, tool: Tool, parameters: Mapping[str, str] = {}, template: str | None = None
+) -> Deployed:
     """The committed template and the package, deployed as they are; with topics and secrets beside them."""
     stage = Deployed(aws, tool, {})
     s3, iam = stage.client("s3"), stage.client("iam")
@@ -226,7 +227,7 @@ def deploy_forwarder(aws: EmbeddedAws, tool: Tool, parameters: Mapping[str, str]
     formation = stage.client("cloudformation")
     formation.create_stack(
         StackName=STACK,
-        TemplateBody=(ROOT / "deploy" / "forwarder" / "template.yaml").read_text(encoding="utf-8"),
+        TemplateBody=template or (ROOT / "deploy" / "forwarder" / "template.yaml").read_text(encoding="utf-8"),
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
         Capabilities=["CAPABILITY_IAM"],
     )

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -103,8 +104,8 @@ def test_what_is_no_notification_lies_in_the_redrive_queue(stage: Deployed, tool
     (found,) = stage.redriven()
     assert found["Body"] == (body or " ")
     assert "raw message delivery off" in found["MessageAttributes"]["Reason"]["StringValue"]
-    (line,) = lines(capsys)
-    assert (line["event"], line["level"]) == ("cannot-be-told", "ERROR")
+    line, counted = lines(capsys)
+    assert (line["event"], line["level"], counted["GivenUp"]) == ("cannot-be-told", "ERROR", 1)
 
 
 def test_a_topic_of_another_environment_lies_in_the_redrive_queue(stage: Deployed, tool: Tool) -> None:
@@ -185,8 +186,10 @@ def test_what_the_tool_never_takes_lies_in_the_redrive_queue_at_once(
     assert run(stage, notification(alarm, "ALARM", NOW)) == [False]
     (found,) = stage.redriven()
     assert json.loads(json.loads(found["Body"])["Message"])["AlarmName"] == alarm
-    told = [line for line in lines(capsys) if line["event"] == "cannot-be-told"]
+    said = lines(capsys)
+    told = [line for line in said if line.get("event") == "cannot-be-told"]
     assert [line["reason"] for line in told] == [f"alert API v2: status {status}: message is too long"]
+    assert [line["GivenUp"] for line in said if "GivenUp" in line] == [1]
     # Replayed once the cause is mended, it is told: nothing remembers it as delivered.
     assert run(stage, notification(alarm, "ALARM", NOW)) == [False]
     assert tool.open[alarm]
@@ -202,14 +205,23 @@ def test_a_key_that_was_changed_is_read_again(stage: Deployed, tool: Tool) -> No
     assert not stage.redriven()
 
 
-def test_a_revoked_key_is_named_by_its_secret_and_never_shown(stage: Deployed, tool: Tool, capsys) -> None:
-    tool.keys = set()
-    assert run(stage, notification(new_alarm(), "ALARM", NOW)) == [False]
-    (found,) = stage.redriven()
-    reason = found["MessageAttributes"]["Reason"]["StringValue"]
-    assert "status 403" in reason
-    assert "tocsin/laptop/on-call/engagement-page" in reason
-    assert KEY not in reason + capsys.readouterr().out
+def test_a_revoked_key_is_told_of_at_once_and_what_waited_arrives_when_it_is_mended(
+    stage: Deployed, tool: Tool, capsys
+) -> None:
+    alarm, tool.keys = new_alarm(), set()
+    message = notification(alarm, "ALARM", NOW)
+    assert run(stage, message) == [True]
+    said = lines(capsys)
+    (line,) = (each for each in said if each.get("event") == "not-told-yet")
+    assert "status 403" in line["reason"]
+    assert "tocsin/laptop/on-call/engagement-page" in line["reason"]
+    assert [each["Refused"] for each in said if "Refused" in each] == [1]
+    assert not stage.redriven()
+    tool.keys = {KEY}
+    assert alarm not in tool.open
+    assert run(stage, message, receives=2) == [False]
+    assert tool.open[alarm]
+    assert not [each for each in lines(capsys) if "Refused" in each]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"endpoint": 3}', "not json"])
@@ -270,6 +282,21 @@ def test_a_batch_out_of_order_is_put_in_order(stage: Deployed, tool: Tool) -> No
     changes = [("OK", 3), ("ALARM", 2), ("OK", 1), ("ALARM", 0)]
     assert not any(run(stage, *(notification(alarm, state, NOW + timedelta(minutes=at)) for state, at in changes)))
     assert tool.told(alarm) == ["ALARM", "OK", "ALARM", "OK"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_without_time_left_the_oldest_change_is_told_and_the_others_wait(
+    stage: Deployed, tool: Tool, turned: bool
+) -> None:
+    alarm = new_alarm()
+    changes = [("OK", 1), ("ALARM", 0)] if turned else [("ALARM", 0), ("OK", 1)]
+    records = [
+        record(notification(alarm, state, NOW + timedelta(minutes=at)), stage.topic(PAGE)) for state, at in changes
+    ]
+    hurried = SimpleNamespace(get_remaining_time_in_millis=lambda: 1_000, aws_request_id="1")
+    failed = forward.handler({"Records": records}, hurried)["batchItemFailures"]
+    assert [each["itemIdentifier"] for each in failed] == [records[changes.index(("OK", 1))]["messageId"]]
+    assert tool.told(alarm) == ["ALARM"]
 
 
 def test_missing_data_opens_and_closes_nothing(stage: Deployed, tool: Tool, capsys) -> None:
@@ -571,25 +598,68 @@ def heartbeat(stage: Deployed, tool: Tool, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_self_test_goes_the_way_of_a_page(stage: Deployed, tool: Tool, capsys) -> None:
+    before = len(tool.requests)
     (line,) = heartbeat(stage, tool, capsys)
     assert line["SelfTests"] == 1
-    assert tool.requests[-1].method == "HEAD"
+    asked = tool.requests[before:]
+    assert [each.path for each in asked] == ["/v2/alerts/tocsin-forwarder-self-test/close"] * len(ROUTES)
+    assert {each.headers["authorization"] for each in asked} == {f"GenieKey {KEY}"}
+
+
+def test_the_self_test_tries_the_key(stage: Deployed, tool: Tool, capsys) -> None:
+    tool.keys = set()
+    (line,) = heartbeat(stage, tool, capsys)
+    assert line["event"] == "self-test-failed"
+    assert (
+        "refuses the key of secret tocsin/laptop/on-call/engagement-page: run `tocsin oncall apply`" in line["reason"]
+    )
+    tool.keys = {"a-new-key"}
+    for route in ROUTES:
+        stage.put_secret(f"tocsin/laptop/on-call/{route}", {**tool.delivery(), "key": "a-new-key"})
+    try:
+        (line,) = heartbeat(stage, tool, capsys)
+        assert line["SelfTests"] == 1
+    finally:
+        for route in ROUTES:
+            stage.put_secret(f"tocsin/laptop/on-call/{route}", tool.delivery())
+
+
+def test_the_self_test_names_each_route_that_fails(
+    stage: Deployed, tool: Tool, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    stage.put_secret(f"tocsin/laptop/on-call/{PAGE}", {**tool.delivery(), "endpoint": "http://127.0.0.1:9/v2/alerts"})
+    monkeypatch.setenv("ROUTES", f"nobodys-page,{PAGE},data-platform-page,odd-severity")
+    (line,) = heartbeat(stage, tool, capsys)
+    reasons = line["reason"].split("; ")
+    assert [each.split(": ")[0] for each in reasons] == ["nobodys-page", PAGE, "odd-severity"]
+    assert "ResourceNotFoundException" in reasons[0]
+    assert "ConnectionRefusedError" in reasons[1]
+
+
+def test_the_self_test_asks_nothing_of_a_route_that_goes_another_way(
+    stage: Deployed, tool: Tool, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    before = len(tool.requests)
+    monkeypatch.setenv("ROUTES", "")
+    (line,) = heartbeat(stage, tool, capsys)
+    assert (line["SelfTests"], len(tool.requests)) == (1, before)
+
+
+def test_the_self_test_comes_after_the_pages_and_is_left_out_when_they_took_long(
+    stage: Deployed, tool: Tool, capsys
+) -> None:
+    alarm = new_alarm()
+    records = [
+        {"messageId": "1", "receiptHandle": "none", "body": '{"self_test": true}'},
+        record(notification(alarm, "ALARM", NOW), stage.topic(PAGE)),
+    ]
+    hurried = SimpleNamespace(get_remaining_time_in_millis=lambda: 1_000, aws_request_id="1")
+    assert forward.handler({"Records": records}, hurried) == {"batchItemFailures": []}
+    assert [line["event"] for line in lines(capsys)] == ["told", "self-test-left-out"]
+    assert tool.told(alarm) == ["ALARM"]
 
 
 def test_a_self_test_that_does_not_come_through_counts_for_nothing(stage: Deployed, tool: Tool, capsys) -> None:
     stage.put_secret(f"tocsin/laptop/on-call/{PAGE}", {**tool.delivery(), "endpoint": "http://127.0.0.1:9/v2/alerts"})
     (line,) = heartbeat(stage, tool, capsys)
     assert (line["event"], "SelfTests" in line) == ("self-test-failed", False)
-
-
-def test_the_tools_own_heartbeat_is_pinged(
-    stage: Deployed, tool: Tool, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    monkeypatch.setenv("TOOL_HEARTBEAT", "true")
-    (line,) = heartbeat(stage, tool, capsys)
-    assert "ResourceNotFoundException" in line["reason"]
-    where = {"endpoint": f"{tool.url}/v2/heartbeats/tocsin-forwarder/ping", "authorization": f"GenieKey {KEY}"}
-    stage.put_secret("tocsin/laptop/on-call/forwarder-heartbeat", where)
-    (line,) = heartbeat(stage, tool, capsys)
-    assert line["SelfTests"] == 1
-    assert (tool.requests[-1].method, tool.requests[-1].path) == ("POST", "/v2/heartbeats/tocsin-forwarder/ping")

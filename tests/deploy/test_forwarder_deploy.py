@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
+from deploy.forwarder import stack
+from deploy.forwarder.handlers.forward import LONGEST_WAIT
 from deploy.run.stage import in_environment
 from deploy.systems import bootstrap, deploy_all, plan, stack_names
 from tests.render.routing_examples import DIRECT, FORWARDED, ON_CALL, team
@@ -19,6 +21,9 @@ from tocsin.cloud.committed import Committed
 from tocsin.cloud.embedded import embedded
 from tocsin.cloud.environments import Environment, OtherStack, read_environment
 from tocsin.cloud.session import connect
+from tocsin.model import Severity
+from tocsin.paging.declared import Way
+from tocsin.paging.oncall_file import read_oncall
 from tocsin.render.routing import routing_template
 
 pytestmark = pytest.mark.long
@@ -76,4 +81,28 @@ def test_the_routing_leads_to_the_forwarders_queue(environment: Environment, com
     assert {action for each in alarms for action in each["AlarmActions"] + each["OKActions"]} == {
         outcomes["laptop-routing"].outputs["SecondWayTopicArn"]
     }
-    assert len(alarms) == 6
+    assert len(alarms) == 8
+
+
+def test_the_self_test_tries_the_routes_that_the_on_call_file_sends_over_it() -> None:
+    declared = read_oncall(ROOT / "deploy" / "oncall.toml")
+    pages, tickets = (declared.teams[0].routes[severity] for severity in Severity)
+    over = replace(pages, ways=(Way.FORWARDER,))
+    engagement = next(team for team in declared.teams if "engagement" in team.owners)
+    others = tuple(each for each in declared.teams if each is not engagement)
+    routes = {Severity.PAGE: over, Severity.TICKET: replace(tickets, ways=(Way.TOOL,))}
+    switched = replace(declared, teams=(*others, replace(engagement, routes=routes)))
+    assert stack.over_forwarder(switched) == ["engagement-page"]
+    assert stack.over_forwarder(replace(switched, teams=())) == []
+    function = stack.template().to_dict()["Resources"]["Forwarder"]["Properties"]
+    assert function["Environment"]["Variables"]["ROUTES"] == ",".join(stack.over_forwarder(declared))
+
+
+@pytest.mark.parametrize(("name", "datapoints"), [("Refused", 10), ("GivenUp", 15)])
+def test_what_needs_a_person_is_told_within_a_minute_and_once(name: str, datapoints: int) -> None:
+    alarm = stack.template().to_dict()["Resources"][f"{name}Alarm"]["Properties"]
+    assert (alarm["MetricName"], alarm["Period"], alarm["Threshold"], alarm["DatapointsToAlarm"]) == (name, 60, 1, 1)
+    assert alarm["EvaluationPeriods"] == datapoints
+    # A refused key is tried again every five minutes at most: in between it is not over.
+    assert alarm["EvaluationPeriods"] * 60 > LONGEST_WAIT
+    assert ("OKActions" in alarm) == (name == "Refused")

@@ -13,7 +13,7 @@ import pytest
 from deploy.forwarder.handlers import post
 from deploy.forwarder.handlers.failures import KeyRefusedError, RefusedError
 from deploy.forwarder.handlers.post import Answer, Call, seconds_of, send
-from deploy.forwarder.handlers.tools import ToolKind, call_of, judge, target_of
+from deploy.forwarder.handlers.tools import ToolKind, call_of, judge, knock_of, refuses_key, target_of
 from forwarder_stage import notification
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +110,17 @@ def test_a_revoked_key_is_known_as_such(oncall: EmbeddedOnCall, kind: str) -> No
     with pytest.raises(KeyRefusedError) as caught:
         tell(alert(), wrong)
     assert "wrong-wrong" not in str(caught.value)
+    assert oncall.alerts() == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_self_test_tries_the_key_and_tells_nobody(oncall: EmbeddedOnCall, kind: str) -> None:
+    where = delivery(oncall, kind)
+    target = target_of(where)
+    assert not refuses_key(send(knock_of(target)), target)
+    wrong = target_of(Delivery(where.endpoint, where.authorization and "GenieKey wrong", "wrong-wrong-wrong-wrong"))
+    # A plain webhook would take whatever is posted for news: that one is only asked whether it is there.
+    assert refuses_key(send(knock_of(wrong)), wrong) == (kind != "webhook")
     assert oncall.alerts() == ()
 
 

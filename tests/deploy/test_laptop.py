@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from documents import fences, missing, steps
+
 pytestmark = pytest.mark.long
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
@@ -49,8 +51,14 @@ def test_what_is_shown_goes(tmp_path: Path) -> None:
     with laptop(tmp_path / "t", SHELL="/bin/sh") as shell:
         out, err = shell.communicate(f"set -e\n{typed}", timeout=270)
     assert (shell.returncode, err) == (0, "")
-    assert out.startswith("This shell has an AWS of its own")
+    assert out.startswith("This shell has an AWS and an on-call tool of its own")
     assert "6 stacks: 6 created; now check it: `make validate ENV=laptop`" in out
+    assert "laptop: on call as deploy/oncall.toml says; try it with `tocsin drill laptop`" in out
+    (drill,) = [
+        step for fence in fences(ROOT / "README.md") for step in steps(fence) if step.command == "tocsin drill laptop"
+    ]
+    shown = [re.sub(r"\s*\d+\.\d\d s", "… s", line) for line in drill.shown]
+    assert missing(shown, out, whole=False) is None, out
     assert re.search(r"^laptop: validated: \d+ checks", out, re.M), out
     assert re.search(r"^applied \d{4}_contract_", out, re.M), out
     assert list((tmp_path / "t").iterdir()) == []

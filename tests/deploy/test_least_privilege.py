@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -448,9 +447,8 @@ ELSEWHERE = {
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Both systems, deployed by the delivery role, with a task for large files."""
-    nobody = SimpleNamespace(cloudwatch_address=lambda name, priority: "http://127.0.0.1:9/")
     with embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws, in_environment(aws.boto3_environment()):
-        environment = describe_environment(aws, nobody)
+        environment = describe_environment(aws)
         delivery = bootstrap(environment).outputs
         environment = replace(environment, artifacts_bucket=delivery["ArtifactsBucketName"])
         with in_environment(delivery_credentials(aws, delivery)):

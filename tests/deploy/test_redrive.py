@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,9 +63,8 @@ def test_what_names_no_file_is_left(body: str) -> None:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    nobody = SimpleNamespace(cloudwatch_address=lambda name, priority: "http://127.0.0.1:9/")
     with embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws, in_environment(aws.boto3_environment()):
-        yield set_up_systems(aws, describe_environment(aws, nobody))  # type: ignore[arg-type]  # nobody is paged
+        yield set_up_systems(aws, describe_environment(aws))
 
 
 @pytest.mark.long

@@ -72,6 +72,7 @@ def test_a_fault_becomes_a_page_that_closes() -> None:
         r"its clock runs 60 times as fast",
         r"reference systems deployed from deploy/: data_pipeline, notification",
         r"none of them differed from what is committed",
+        r"on call as deploy/oncall.toml says",
         r"reader-1 reads two through the API",
         r"PostgreSQL holds its 3 rows",
         r"validated: 12 checks in [0-9.]+ s",
@@ -84,7 +85,8 @@ def test_a_fault_becomes_a_page_that_closes() -> None:
         r"requests failed: .* % of the 28-day budget",
         r"runbooks/slo-availability.md",
         r"dead-lettered after three receives",
-        r"alarm sqs-dead-letter-queue-not-empty in ALARM, ticket sent",
+        r"ticket received by mail",
+        r"alarm sqs-dead-letter-queue-not-empty in ALARM, ticket sent by mail",
         r"alarm OK, ticket closed",
     ):
         assert re.search(said, out), f"{said!r} is not in\n{out}"

@@ -17,6 +17,7 @@ from command_line import process
 from documents import ROOT, SHELL, Fence, broken_links, fences, missing, steps
 from tocsin.cli import main
 from tocsin.cli.oncall import oncall
+from tocsin.cloud.environments import read_environments
 from tocsin.model import Severity
 from tocsin.paging.declared import OnCall, Recipient, RecipientKind, Route, Team, Way
 from tocsin.paging.oncall_file import read_oncall
@@ -25,6 +26,9 @@ from tocsin.units import format_duration
 PAGE = ROOT / "docs" / "on-call.md"
 BLOCKS = fences(PAGE, "docs/on-call.md")
 PEOPLE = ("payments-lead@example.com", "payments-primary@example.com", "payments-second@example.com")
+
+# Tests of these commands hold what the page says they may, `page_policy` of oncall_tools.
+POLICIES = ("apply", "drill", "mute", "replay")
 
 # What is not run here, and why.
 NOT_RUN = {
@@ -112,6 +116,21 @@ def follow(fence: Fence, folder: Path, variables: dict[str, str]) -> None:
 def test_what_is_not_run_is_shown() -> None:
     shown = {step.command.strip() for fence in BLOCKS if fence.language in SHELL for step in steps(fence)}
     assert NOT_RUN.keys() <= shown
+
+
+def test_every_block_is_held_against_something(tmp_path: Path) -> None:
+    """Commands run, files are written and used, each policy is a command's under enforced IAM; the rest is read here."""
+    rest = [
+        fence
+        for fence in BLOCKS
+        if not (fence.language in SHELL or fence.language == "mermaid" or "file" in fence.options)
+        and fence.options.get("policy") not in POLICIES
+    ]
+    path = tmp_path / "environments.toml"
+    for fence in rest:
+        assert fence.language == "toml", f"{fence.where}: name the file= the reader writes"
+        path.write_text(fence.text, encoding="utf-8")
+        assert all(one.oncall_url for one in read_environments(path).values()), fence.where
 
 
 def test_links_lead_somewhere() -> None:

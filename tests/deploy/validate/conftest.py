@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
+from deploy.run.on_call import declaration, people, set_up_on_call
 from deploy.run.stage import Stage, believe, describe_environment, in_environment, set_up_alarms, set_up_systems
 
 from deploy.validate import Target, target_of
@@ -20,10 +21,11 @@ PATIENCE = 60.0
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Both reference systems with their alarms, as `make run` sets them up.  Tests mend again what they break."""
-    with embedded_oncall() as pager, embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws:
+    users = people(declaration())
+    with embedded_oncall(users=users) as pager, embedded(tmp_path_factory.mktemp("aws"), iam=True) as aws:
         believe(pager, aws)
         with in_environment(aws.boto3_environment()):
-            made = set_up_systems(aws, describe_environment(aws, pager))
+            made = set_up_on_call(set_up_systems(aws, describe_environment(aws)), pager)
             set_up_alarms(made)
             yield made
 

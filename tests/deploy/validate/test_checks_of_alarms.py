@@ -135,6 +135,7 @@ def test_a_topic_without_subscription(stage: Stage, target: Target) -> None:
         )
     assert not result.passed
     assert f"no confirmed subscription to {subscription['TopicArn']}" in result.found
+    assert "run `tocsin oncall apply ENV`" in result.check.mend
 
 
 class Subscriptions:
