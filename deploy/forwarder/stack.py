@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,12 @@ from troposphere import (
 from deploy.functions import Function, Statement, add_function, add_package_parameters
 from tocsin.cloudformation.document import load
 from tocsin.model import Severity
+from tocsin.paging.declared import OnCall, Way
+from tocsin.paging.oncall_file import read_oncall
 from tocsin.paging.tool import secret_name
 
 ROUTING = Path(__file__).resolve().parents[1] / "routing.yaml"
+ON_CALL = ROUTING.with_name("oncall.toml")
 FUNCTION_SECONDS = 40
 # Six times the function's time, as AWS advises (Lambda Developer Guide, "Using Lambda with Amazon SQS"): how long a message
 # is hidden whose function was cut off.  One that failed is hidden for as long as the function says.
@@ -56,8 +61,8 @@ ENGINE = (
 )
 
 
-def template() -> Template:
-    """The whole stack."""
+def template(forwarded: Sequence[str] | None = None) -> Template:
+    """The whole stack.  ``forwarded`` are the routes that the self-test tries, else those of the committed on-call file."""
     stack = Template(
         Description="Forwarder: tells the on-call tool of alarms, with what the tool cannot show by itself"
     )
@@ -66,7 +71,8 @@ def template() -> Template:
     _add_parameters(stack)
     redrive, queue = _add_queues(stack)
     table = _add_table(stack)
-    function = _add_function(stack, queue, redrive, table)
+    tried = over_forwarder(read_oncall(ON_CALL)) if forwarded is None else forwarded
+    function = _add_function(stack, queue, redrive, table, tried)
     _add_self_test(stack, queue)
     _add_alarms(stack, queue, redrive, function)
     stack.add_output(
@@ -82,6 +88,18 @@ def routes() -> list[str]:
     """``<owner>-<severity>`` of every topic of the committed routing."""
     owners = load(ROUTING).tree["Metadata"]["Tocsin"]["Owners"]
     return [f"{owner}-{severity.value}" for owner in sorted(owners) for severity in Severity]
+
+
+def over_forwarder(oncall: OnCall) -> list[str]:
+    """Those of them that the on-call file sends over the forwarder."""
+    found = []
+    for route in routes():
+        owner, _, severity = route.rpartition("-")
+        team = oncall.team_of(owner)
+        declared = team.routes.get(Severity(severity)) if team is not None else None
+        if declared is not None and Way.FORWARDER in declared.ways:
+            found.append(route)
+    return found
 
 
 def _add_parameters(stack: Template) -> None:
@@ -106,16 +124,8 @@ def _add_parameters(stack: Template) -> None:
             Default="",
             Description="Topic that the forwarder's own alarms tell; empty for the second way of the routing",
         ),
-        Parameter(
-            "ToolHeartbeat",
-            Type="String",
-            AllowedValues=["true", "false"],
-            Default="false",
-            Description="Whether the self-test also pings a heartbeat of the on-call tool, which pages when it stops",
-        ),
     ):
         stack.add_parameter(parameter)
-    stack.add_condition("HasToolHeartbeat", Equals(Ref("ToolHeartbeat"), "true"))
     stack.add_condition("ReservesConcurrency", Equals(Ref("ReserveConcurrency"), "true"))
     stack.add_condition("UsesSecondWay", Equals(Ref("SecondWayTopicArn"), ""))
 
@@ -205,12 +215,14 @@ def _secret(name: str) -> Sub:
 
 
 def _secrets() -> list[Sub]:
+    """Of every topic: a route that is switched over must not fail for want of a permission."""
     split = (route.rpartition("-") for route in routes())
     return [_secret(secret_name("${Environment}", owner, Severity(severity))) for owner, _, severity in split]
 
 
-def _add_function(stack: Template, queue: sqs.Queue, redrive: sqs.Queue, table: dynamodb.Table) -> awslambda.Function:
-    heartbeat = _secret("tocsin/${Environment}/on-call/forwarder-heartbeat")
+def _add_function(
+    stack: Template, queue: sqs.Queue, redrive: sqs.Queue, table: dynamodb.Table, tried: Sequence[str]
+) -> awslambda.Function:
     function = add_function(
         stack,
         Function(
@@ -223,14 +235,13 @@ def _add_function(stack: Template, queue: sqs.Queue, redrive: sqs.Queue, table: 
                 "ENVIRONMENT": Ref("Environment"),
                 "QUEUE_URL": Ref(queue),
                 "REDRIVE_URL": Ref(redrive),
-                "ROUTES": ",".join(routes()),
+                # Of a route that goes another way the secret may be missing or another kind of key.
+                "ROUTES": ",".join(tried),
                 "TABLE": Ref(table),
-                "TOOL_HEARTBEAT": Ref("ToolHeartbeat"),
             },
             allow=[
                 Statement(["dynamodb:GetItem", "dynamodb:PutItem"], [GetAtt(table, "Arn")]),
                 Statement(["secretsmanager:GetSecretValue"], _secrets()),
-                Statement(["secretsmanager:GetSecretValue"], [heartbeat], only_if="HasToolHeartbeat"),
                 # CloudWatch knows no resource for metrics, and describes alarms by name to those who may describe all.
                 Statement(["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"], ["*"]),
                 Statement(
@@ -287,7 +298,12 @@ def _add_alarms(stack: Template, queue: sqs.Queue, redrive: sqs.Queue, function:
          NAMESPACE, "Failures", of_function, "Sum", 300, 1, 3, 2),
         ("Waiting", "An alert has waited for ten minutes: the forwarder does not read its queue.",
          "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": GetAtt(queue, "QueueName")}, "Maximum", 60, 600, 1, 1),
-        ("Redrive", "An alert reached nobody: read the redrive queue, mend the cause, move the messages back (deploy/forwarder/README.md).",
+        # Tried again every five minutes at most, so it stays up until the key is good.
+        ("Refused", "The on-call tool refuses the key: run `tocsin oncall apply`; what was kept is then told by itself.",
+         NAMESPACE, "Refused", of_function, "Sum", 60, 1, 10, 1),
+        ("GivenUp", "An alert reached nobody, for the on-call tool will never take it: it lies in the redrive queue, and why is in the log.",
+         NAMESPACE, "GivenUp", of_function, "Sum", 60, 1, 15, 1),
+        ("Redrive", "Alerts that reached nobody lie in the redrive queue: mend the cause, then run `tocsin oncall replay`.",
          "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": GetAtt(redrive, "QueueName")}, "Maximum", 60, 1, 1, 1),
     ]  # fmt: skip
     for name, text, namespace, metric, dimensions, statistic, period, threshold, periods, datapoints in rules:
@@ -326,8 +342,11 @@ def _add_alarms(stack: Template, queue: sqs.Queue, redrive: sqs.Queue, function:
 def _add_alarm(stack: Template, name: str, text: str, **properties: Any) -> None:
     topic = "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${Environment}-tocsin-on-call-second-way"
     second_way = [{"Fn::If": ["UsesSecondWay", {"Fn::Sub": topic}, {"Ref": "SecondWayTopicArn"}]}]
-    alarm = cloudwatch.Alarm(f"{name}Alarm", AlarmName=Sub(f"${{Environment}}-forwarder-{name.lower()}"), **properties)
-    alarm.properties |= {"AlarmDescription": text, "AlarmActions": second_way, "OKActions": second_way}
+    kebab = re.sub("(?<=[a-z])(?=[A-Z])", "-", name).lower()
+    alarm = cloudwatch.Alarm(f"{name}Alarm", AlarmName=Sub(f"${{Environment}}-forwarder-{kebab}"), **properties)
+    alarm.properties |= {"AlarmDescription": text, "AlarmActions": second_way}
+    if name != "GivenUp":  # it is over when the redrive queue is empty, which is an alarm of its own
+        alarm.properties["OKActions"] = second_way
     stack.add_resource(alarm)
 
 

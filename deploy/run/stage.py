@@ -222,7 +222,6 @@ def _clock_of(aws: EmbeddedAws) -> Callable[[], datetime]:
 
 def describe_environment(aws: EmbeddedAws) -> Environment:
     """What ``deploy/environments.toml`` says of a real environment, for the embedded AWS.  Nobody is on call yet."""
-    del pager
     return Environment(
         name=NAME,
         path="the embedded AWS",

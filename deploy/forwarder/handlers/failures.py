@@ -19,5 +19,5 @@ class RefusedError(DeliveryError):
     """The tool will never take this, or nobody could: a person has to look."""
 
 
-class KeyRefusedError(RefusedError):
-    """The tool does not take the key: it may have been changed since it was read."""
+class KeyRefusedError(DeliveryError):
+    """The tool does not take the key: a person has to put that right, and then what was kept is taken."""

@@ -24,6 +24,7 @@ from tocsin.paging.webhook import sign
 from .failures import KeyRefusedError, RefusedError, TryLaterError
 from .post import Answer, Call
 
+SELF_TEST = "tocsin-forwarder-self-test"
 MOST_NOTE, MOST_DEDUP_KEY, MOST_SUMMARY = 1_000, 255, 1_024
 
 # Statuses that another try may change (RFC 9110 and 6585); every 5xx is one, too.
@@ -76,11 +77,33 @@ def call_of(alert: Alert, target: Target, now: datetime) -> Call:
     return Call(call.method, call.url, {**call.headers, **sign(call.body, target.key, now)}, call.body)
 
 
+def knock_of(target: Target) -> Call:
+    """What shows whether the tool takes the key, and changes nothing: the end of an alert that there never is.
+
+    It needs the same right of the key as the end of a real one.  A plain webhook would take it for news, so that is only
+    asked whether it is there.
+    """
+    if target.kind is ToolKind.ALERTS:
+        body = {"note": "Self-test of the forwarder.", "source": SELF_TEST}
+        return _json_call(f"{target.base}/v2/alerts/{SELF_TEST}/close?identifierType=alias", body, target)
+    if target.kind is ToolKind.EVENTS:
+        event = {"routing_key": target.key, "event_action": "resolve", "dedup_key": SELF_TEST}
+        return _json_call(f"{target.base}/v2/enqueue", event, target)
+    parts = urlsplit(target.base)
+    door = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    return Call("HEAD", door, {"User-Agent": "tocsin-forwarder"}, b"")
+
+
+def refuses_key(answer: Answer, target: Target) -> bool:
+    """Whether the answer is that the key is not, or no longer, taken."""
+    return answer.status in _KEY or (target.kind is ToolKind.EVENTS and _names_the_key(answer))
+
+
 def judge(answer: Answer, target: Target, alert: Alert) -> str:
     """What the tool made of it, for the log.  Raises TryLaterError, KeyRefusedError and RefusedError."""
     if answer.status in _LATER or answer.status >= 500:
         raise TryLaterError(f"{target.kind.value}: status {answer.status}", answer.retry_after)
-    if answer.status in _KEY or (target.kind is ToolKind.EVENTS and _names_the_key(answer)):
+    if refuses_key(answer, target):
         raise KeyRefusedError(f"{target.kind.value}: status {answer.status}: the key is not, or no longer, taken")
     if answer.status == _GONE and alert.state != "ALARM" and target.kind is ToolKind.ALERTS:
         return "there was no alert to close"
