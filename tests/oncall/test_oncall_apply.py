@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,8 +13,8 @@ import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
+from applying import answers_of, cut, forget, publish, secrets_of
 from oncall_tools import (
-    ACCOUNT,
     ON_CALL,
     USERS,
     Caller,
@@ -65,28 +63,11 @@ class Setting:
 
     def secrets(self) -> dict[str, str]:
         """The secrets of the on-call that are not on their way out, with their values."""
-        client = self.cloud.client("secretsmanager")
-        pages = client.get_paginator("list_secrets").paginate()
-        names = [one["Name"] for page in pages for one in page["SecretList"] if "DeletedDate" not in one]
-        names = [name for name in names if name.startswith("tocsin/")]
-        return {name: client.get_secret_value(SecretId=name)["SecretString"] for name in sorted(names)}
+        return secrets_of(self.cloud)
 
     def delivers(self, severity: str = "page") -> bool:
         """Whether what the topic publishes opens an alert."""
-        name = f"dev-shop-{severity}-{time.monotonic_ns()}"
-        message = {
-            "AlarmName": name,
-            "AlarmDescription": f"x.\nSeverity: {severity}. Owner: payments. System: shop.",
-            "AWSAccountId": ACCOUNT,
-            "NewStateValue": "ALARM",
-            "NewStateReason": "test",
-            "OldStateValue": "OK",
-            "StateChangeTime": "2026-11-01T00:00:00.000+0000",
-            "Region": "EU (Ireland)",
-            "AlarmArn": f"arn:aws:cloudwatch:{self.aws.region}:{ACCOUNT}:alarm:{name}",
-        }
-        topic = f"arn:aws:sns:{self.aws.region}:{ACCOUNT}:dev-tocsin-payments-{severity}"
-        self.cloud.client("sns").publish(TopicArn=topic, Message=json.dumps(message))
+        name = publish(self.cloud, severity)
         end = time.monotonic() + 10
         while time.monotonic() < end:
             if name in self.pager.open_alerts():
@@ -139,17 +120,6 @@ def setting(
         monkeypatch.setenv("OPSGENIE_API_KEY", pager.key)
         yield Setting(aws, cloud, pager, folder)
     forget(cloud)
-
-
-def forget(cloud: Cloud) -> None:
-    """Nothing of the on-call is left in the account."""
-    stacks = cloud.client("cloudformation")
-    stacks.delete_stack(StackName="dev-routing")
-    stacks.get_waiter("stack_delete_complete").wait(StackName="dev-routing", WaiterConfig={"Delay": 1})
-    client = cloud.client("secretsmanager")
-    for page in client.get_paginator("list_secrets").paginate(IncludePlannedDeletion=True):
-        for one in page["SecretList"]:
-            client.delete_secret(SecretId=one["Name"], ForceDeleteWithoutRecovery=True)
 
 
 def test_from_nothing_to_a_way_that_carries_pages(setting: Setting) -> None:
@@ -275,7 +245,7 @@ def test_a_protected_environment_is_asked_about(setting: Setting) -> None:
 def test_an_environment_without_on_call_is_refused_with_what_to_do(setting: Setting) -> None:
     path = setting.folder / "deploy" / "environments.toml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r"oncall_url.*\n", "", text), encoding="utf-8")
+    path.write_text(re.sub(r"oncall_url.*\n", "", text) + "[prod]\n", encoding="utf-8")
     for arguments in (("oncall", "plan", "dev"), ("oncall", "apply", "dev"), ("drill", "dev")):
         said = refused(*arguments)
         assert "deploy/oncall.toml: environments does not list dev" in said
@@ -303,6 +273,27 @@ def test_the_key_may_lie_in_a_secret_or_a_parameter(setting: Setting) -> None:
 
 def put_secret(cloud: Cloud, name: str, value: str) -> None:
     cloud.client("secretsmanager").create_secret(Name=name, SecretString=value)
+
+
+def test_an_environment_that_nobody_has_described_is_refused(setting: Setting) -> None:
+    """Only where the file's environments count: a stand-in's alarms reach it whatever they are."""
+    path = setting.folder / "deploy" / "environments.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + re.sub(r"oncall_url.*\n", "", text.replace("[dev]", "[prod]")), encoding="utf-8")
+    setting.declare(ON_CALL.replace('["prod"]', '["prod", "prdo"]'))
+    said = (
+        "tocsin: deploy/oncall.toml: environments: deploy/environments.toml describes no 'prdo'; did you mean 'prod'?"
+    )
+    for arguments in (("oncall", "plan", "prod"), ("oncall", "apply", "prod"), ("drill", "prod")):
+        assert refused(*arguments).strip() == said.removeprefix("tocsin: ")
+    assert succeed("oncall", "plan", "dev")
+
+
+def test_a_fault_names_the_systems_whose_alarms_are_meant(setting: Setting) -> None:
+    text = ON_CALL.replace("[teams.payments]\n", '[teams.payments]\nowners = ["search"]\n')
+    (setting.folder / "deploy" / "oncall.toml").write_text(text, encoding="utf-8")
+    done = tocsin("oncall", "plan", "dev")
+    assert "nobody is told of alarms of owner 'payments' (system shop)" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -358,52 +349,14 @@ def test_a_routing_that_was_not_built_again_is_refused(setting: Setting) -> None
     assert setting.names()["teams"] == []
 
 
-# Counts every answer of the tool and of AWS, and ends the process after a given one: the other side has done what was
-# asked, and nobody has heard of it.
-KILLED = """
-import http.client, os, sys
-left = int(sys.argv.pop(1))
-whole = http.client.HTTPConnection.getresponse
-count = 0
-def getresponse(self):
-    global count
-    answer = whole(self)
-    count += 1
-    if count == left:
-        answer.read()
-        os._exit(9)
-    return answer
-http.client.HTTPConnection.getresponse = getresponse
-from tocsin.cli import main
-try:
-    main(sys.argv[1:], prog_name="tocsin")
-finally:
-    print(f"answers: {count}", flush=True)
-"""
-
-
-def cut(setting: Setting, after: int) -> subprocess.CompletedProcess[str]:
-    """An apply that is killed after so many answers; 0 for never."""
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(after), "oncall", "apply", "dev"],
-        cwd=setting.folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def test_a_run_that_is_killed_anywhere_is_taken_up(setting: Setting) -> None:
-    whole = cut(setting, 0)
-    assert whole.returncode == 0, whole.stderr
-    answers = int(whole.stdout.rpartition("answers: ")[2])
+    answers = answers_of(cut(setting.folder, 0))
     wanted = setting.names()
     points = sorted({*range(1, answers, max(1, answers // 9)), *range(answers - 12, answers, 4)})
     for point in points:
         forget(setting.cloud)
         empty(setting.pager)
-        assert cut(setting, point).returncode == 9, point
+        assert cut(setting.folder, point).returncode == 9, point
         done = tocsin("oncall", "apply", "dev")
         assert done.exit_code == 0, f"killed after {point} of {answers}: {done.output}"
         assert setting.names() == wanted, point

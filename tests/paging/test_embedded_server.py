@@ -228,3 +228,35 @@ def test_no_key_is_in_the_log(oncall: EmbeddedOnCall, caplog: pytest.LogCaptureF
     ask(oncall, "GET", "/v2/teams")
     post(oncall.cloudwatch_address("alarms"), {"Type": "Notification", "Message": "{"})
     assert caplog.text == ""
+
+
+def test_half_a_heartbeat_is_not_kept(oncall: EmbeddedOnCall) -> None:
+    """However it comes into the table; the clock then finds all that it asks of one."""
+    heartbeats = oncall.state.heartbeats
+    for half in (
+        {},
+        {"name": ""},
+        {"name": "aws"},
+        {"name": "aws", "interval": 10, "intervalUnit": "fortnights"},
+        {"name": "aws", "interval": 0, "intervalUnit": "minutes"},
+        {"name": "aws", "interval": "10", "intervalUnit": "minutes"},
+        {"name": "aws", "interval": 10, "intervalUnit": "minutes", "pinged": "yesterday"},
+    ):
+        with pytest.raises(ValueError, match="heartbeat"):
+            heartbeats.add(half)
+    kept = heartbeats.add({"name": "aws", "interval": 1, "intervalUnit": "minutes"})
+    assert (kept["expired"], kept["pinged"], kept["enabled"], kept["alertPriority"]) == (False, None, True, "P3")
+    assert len(heartbeats) == 1
+    assert alerts(oncall).status == 200
+
+
+def test_what_fails_by_the_clock_does_not_stop_the_server(
+    oncall: EmbeddedOnCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    beat = oncall.state.heartbeats.add(
+        {"name": "aws", "interval": 1, "intervalUnit": "minutes", "pinged": oncall.state.clock()}
+    )
+    del beat["expired"]
+    for _ in range(3):
+        assert alerts(oncall).status == 200
+    assert "what is due by the clock failed" in caplog.text

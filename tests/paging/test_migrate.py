@@ -231,7 +231,7 @@ def test_the_steps_stand_in_their_order(migration: Migration) -> None:
             'write name = "jira"',
             "oncall plan ENV",
             "oncall apply ENV",
-            "Deploy the routing again",
+            "Switch the heartbeats",
             "drill ENV",
             "Make by hand",
             "remove Opsgenie's side",
@@ -264,7 +264,7 @@ def test_lines_and_json_tell_the_same_and_no_key(migration: Migration, oncall: E
 
 def test_two_readings_of_one_account_are_equal(migration: Migration, oncall: EmbeddedOnCall) -> None:
     with account_before(oncall, True, []) as url:
-        assert open_migration(DECLARED, oncall.key, TODAY, url) == migration
+        assert replace(open_migration(DECLARED, oncall.key, TODAY, url), read=migration.read) == migration
 
 
 def test_what_cannot_be_read_is_told_and_not_failed_over(oncall: EmbeddedOnCall) -> None:

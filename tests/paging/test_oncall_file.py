@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -252,7 +254,17 @@ WRONG = [
     ('name = "opsgenie"', 'name = "jira"', "tool.site: is missing: the cloud id of your site"),
     ('name = "opsgenie"', f'name = "jira"\nsite = "{KEY}"', "tool.account: is missing: the e-mail address"),
     ('name = "opsgenie"', 'name = "jira"\nsite = "shop.atlassian.net"', "tool.site: must be the site's cloud id"),
-    ('name = "opsgenie"', 'name = "pagerduty"\nregion = "eu"', "tool.region: is for opsgenie only; take it out"),
+    (
+        'name = "opsgenie"',
+        'name = "webhook"\nregion = "eu"',
+        "tool.region: is for opsgenie, jira and pagerduty only; take it out",
+    ),
+    (
+        'name = "opsgenie"',
+        'name = "opsgenie"\nopsgenie_key = { variable = "KEY" }',
+        "tool.opsgenie_key: is for jira only; take it out",
+    ),
+    ('name = "opsgenie"', 'name = "pagerduty"\nregion = "au"', """tool.region: must be "us" or "eu", got 'au'"""),
     ('name = "opsgenie"', 'name = "webhook"', "tool.url: is missing: the address that alerts are posted to, https://…"),
     # An endpoint that is not HTTPS, or that holds a key
     ("[tool]\n", '[tool]\nurl = "http://pages.example.com"\n', "tool.url: must begin with https://: over plain http anybody on the way reads the key"),
@@ -413,3 +425,14 @@ def test_whatever_stands_for_a_value_is_read_or_refused_in_one_line(
     except InputError as error:
         said = (str(error),)
     assert not any("\n" in one for one in said)
+
+
+def test_zones_are_known_on_a_machine_without_a_database_of_them(tmp_path: Path) -> None:
+    """Slim containers and Windows have none; the package that holds it is one of our dependencies."""
+    read(tmp_path, SMALL)
+    (path,) = tmp_path.rglob("*.toml")
+    code = f"import pathlib, tocsin.paging.oncall_file as file; print(file.read_oncall(pathlib.Path({str(path)!r})).project)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONTZPATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("shop\n", "")

@@ -722,6 +722,7 @@ def test_a_key_is_told_once_and_an_integration_that_nobody_has_the_key_of_is_mad
     with pytest.raises(KeyNotToldError, match="tocsin-shop-production-engagement-page") as caught:
         account.tool().delivery(declared, ENVIRONMENT, "engagement", Severity.PAGE)
     assert not any(key in str(caught.value) for key in (*secrets.values(), account.oncall.key))
+    assert not any(key in caught.value.address for key in secrets.values())
 
 
 def test_a_key_is_renewed_on_purpose(account: Account) -> None:

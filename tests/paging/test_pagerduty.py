@@ -130,6 +130,17 @@ def test_apply_makes_everything_and_a_second_run_changes_nothing(account: Accoun
     assert not PagerDuty.drills_wake_nobody
 
 
+def test_a_key_is_told_again_so_nothing_is_made_anew(account: Account) -> None:
+    apply(account.pagerduty())
+    tool, before = account.pagerduty(), [dict(one) for one in account.oncall.state.integrations]
+    told = tool.delivery(DECLARED, "live", "payments", Severity.PAGE)
+    tool.delivered(DECLARED, "live", "payments", Severity.PAGE)
+    assert tool.renew(DECLARED, "live", "payments", Severity.PAGE) == told
+    tool.heartbeat_delivered(DECLARED, "live")
+    assert tool.renew_heartbeat(DECLARED, "live") is None
+    assert [dict(one) for one in account.oncall.state.integrations] == before
+
+
 def test_what_people_made_stays_as_it_is(account: Account) -> None:
     state = account.oncall.state
     for name, thing in (

@@ -42,7 +42,7 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
     from ..cloud.committed import Committed
     from ..cloud.environments import read_environment
     from ..cloud.preparation import connect_to
-    from ..oncall.drill import Course, refuse_unfit
+    from ..oncall.drill import Course, refuse_unfit, refuse_waking
     from ..oncall.drill import drill as run_drill
     from ..oncall.opening import declared_for, open_oncall
     from ..oncall.promised import choose_alarm, committed_alarms, named_alarm, promised_alert, way_of
@@ -55,6 +55,7 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
     alarms = committed_alarms(Committed(project.root / project.alarms, project.root / project.routing), target)
     cloud = connect_to(target)
     opened = open_oncall(declared, target, cloud)
+    refuse_waking(opened.tool, page=page)
     chosen = named_alarm(alarms, alarm) if alarm is not None else choose_alarm(cloud, alarms, declared)
     way = way_of(declared, chosen)
     account = cloud.account()
@@ -62,7 +63,7 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
         woken = "whoever is on call is woken" if page else "nobody is woken; --page would"
         echo([f"{chosen.name}: a drill, {woken}"])
     with _ended_in_order():
-        fit = refuse_unfit(cloud, opened.tool, chosen.name)
+        fit = refuse_unfit(cloud, opened.tool, chosen.name, page=page)
         done = run_drill(
             cloud,
             opened.tool,

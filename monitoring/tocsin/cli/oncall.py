@@ -156,24 +156,19 @@ def replay(environment: str, as_json: bool) -> None:
 def migrate(target: str, as_json: bool) -> None:
     """Show what of an Opsgenie account moves to Jira Service Management, what has no counterpart, and what to do.
 
-    Reads the account of deploy/oncall.toml and changes nothing. Opsgenie ends on 5 April 2027.
+    Reads the account and changes nothing, before deploy/oncall.toml names Jira and after: then with the key that
+    tool.opsgenie_key names, OPSGENIE_API_KEY by default, in tool.region. Opsgenie ends on 5 April 2027.
     """
     del target  # there is one so far
-    from dataclasses import replace
-
     from ..cloud.session import connect
-    from ..oncall.keys import read_key
-    from ..paging.declared import SecretSource, ToolName
-    from ..paging.migrate import open_migration
-    from ..paging.oncall_file import DEFAULT_KEYS, read_oncall
+    from ..oncall.keys import read_opsgenie_key
+    from ..paging.migrate import open_migration, stand_in
+    from ..paging.oncall_file import read_oncall
 
     project = project_here()
     declared = read_oncall(project.root / project.oncall)
-    if declared.tool.name is not ToolName.OPSGENIE:  # its key is that of the new tool already
-        source = SecretSource(variable=DEFAULT_KEYS[ToolName.OPSGENIE])
-        declared = replace(declared, tool=replace(declared.tool, key=source, url=""))
-    key = read_key(declared, connect)
-    found = open_migration(declared, key, datetime.now(UTC).date(), declared.tool.url or None)
+    key = read_opsgenie_key(declared, connect)
+    found = open_migration(declared, key, datetime.now(UTC).date(), stand_in(declared))
     if as_json:
         print_json(found.as_json())
     else:
@@ -218,8 +213,10 @@ def _open(environment: str) -> tuple[Opened, Committed]:
     from ..oncall.opening import faults_of, open_oncall
 
     declared, target, committed = _declared(environment)
-    owners = {template.owner for template in read_alarm_templates(committed)}
-    faults = faults_of(declared, owners, datetime.now(UTC))
+    systems: dict[str, list[str]] = {}
+    for template in read_alarm_templates(committed):
+        systems.setdefault(template.owner, []).append(template.system)
+    faults = faults_of(declared, systems, datetime.now(UTC))
     if len(faults) > 1:
         for fault in faults:
             click.echo(f"tocsin: {fault}", err=True)

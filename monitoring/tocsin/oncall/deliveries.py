@@ -1,15 +1,15 @@
 """The secrets that hold where topics and the dead-man's switch post to: which are wanted, written, and let go.
 
 Some tools tell the key of an integration once, when it is made.  So it goes into its secret at once, and only then is the
-integration switched on; a key that was lost on the way is made anew.
+integration switched on; a key that was lost on the way is made anew.  So is one whose secret holds the address of
+another tool, or of another region: the team has moved, and the old key is of no use here.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, fields
 
 from ..cloud.secrets import read_secret, remove_secret, write_secret
 from ..cloud.session import Cloud, asking
@@ -20,28 +20,6 @@ from ..paging.tool import Delivery, KeyNotToldError, OnCallTool, heartbeat_secre
 
 _TO_TOOL = (Way.TOOL, Way.FORWARDER)
 _TAG = "tocsin-project"
-
-
-@runtime_checkable
-class TellsKeysOnce(Protocol):
-    """A tool that tells a key once: what is made is off until its key is safe, and can be made anew."""
-
-    def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
-        """The key is safe: switch it on."""
-
-    def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
-        """Make it anew, with another key."""
-
-
-@runtime_checkable
-class TellsHeartbeatKeysOnce(Protocol):
-    """The same of the dead-man's switch."""
-
-    def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
-        """The key is safe: switch it on."""
-
-    def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
-        """Make it anew, with another key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +68,8 @@ def is_settled(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: st
     held = read_secret(cloud, slot.secret)
     try:
         delivery = _delivery(tool, declared, environment, slot)
-    except KeyNotToldError:
-        return held is not None
+    except KeyNotToldError as untold:
+        return untold.is_of(_read(held))
     return delivery is None or _text(delivery) == held
 
 
@@ -103,8 +81,8 @@ def settle(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: str, s
     held = read_secret(cloud, slot.secret)
     try:
         delivery = _delivery(tool, declared, environment, slot)
-    except KeyNotToldError:
-        if held is not None:
+    except KeyNotToldError as untold:
+        if untold.is_of(_read(held)):
             return False
         delivery = _renewed(tool, declared, environment, slot)
     if delivery is None:
@@ -112,9 +90,9 @@ def settle(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: str, s
     changed = _text(delivery) != held
     if changed:
         write_secret(cloud, slot.secret, _text(delivery), {_TAG: declared.project})
-    if slot.owner and isinstance(tool, TellsKeysOnce):
+    if slot.owner:
         tool.delivered(declared, environment, slot.owner, slot.severity)
-    elif not slot.owner and isinstance(tool, TellsHeartbeatKeysOnce):
+    else:
         tool.heartbeat_delivered(declared, environment)
     return changed
 
@@ -149,11 +127,21 @@ def _delivery(tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) 
 
 
 def _renewed(tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) -> Delivery | None:
-    if slot.owner and isinstance(tool, TellsKeysOnce):
-        return tool.renew(declared, environment, slot.owner, slot.severity)
-    if not slot.owner and isinstance(tool, TellsHeartbeatKeysOnce):
+    if not slot.owner:
         return tool.renew_heartbeat(declared, environment)
-    return _delivery(tool, declared, environment, slot)
+    return tool.renew(declared, environment, slot.owner, slot.severity)
+
+
+def _read(held: str | None) -> Delivery:
+    """What a secret holds; a Delivery to nowhere where it holds none, such as one that people wrote."""
+    try:
+        tree = json.loads(held or "{}")
+    except ValueError:
+        return Delivery("")
+    named = {field.name: tree.get(field.name) for field in fields(Delivery)} if isinstance(tree, dict) else {}
+    return Delivery(
+        **{name: value if isinstance(value, str) else "" for name, value in {"endpoint": "", **named}.items()}
+    )
 
 
 def _text(delivery: Delivery) -> str:

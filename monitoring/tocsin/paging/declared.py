@@ -51,8 +51,10 @@ class SecretSource:
 class Tool:
     """The on-call tool.
 
-    ``region`` is ``us`` or ``eu`` (Opsgenie), ``site`` the cloud id and ``account`` the e-mail address the API token
-    belongs to (Jira).  ``url`` stands in for the tool's own addresses: a stand-in on this machine.
+    ``region`` is ``us`` or ``eu`` (Opsgenie, PagerDuty; with Jira, that of the Opsgenie account left behind), ``site``
+    the cloud id and ``account`` the e-mail address the API token belongs to (Jira).  ``opsgenie_key`` is where the key of
+    the Opsgenie account left behind comes from (Jira, for the migration alone).  ``url`` stands in for the tool's own
+    addresses: a stand-in on this machine.
     """
 
     name: ToolName
@@ -61,6 +63,7 @@ class Tool:
     site: str = ""
     account: str = ""
     url: str = ""
+    opsgenie_key: SecretSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@
 
     [tool]
     name = "opsgenie"                      # or "jira", "pagerduty", "webhook"
-    region = "eu"                          # Opsgenie only; default "us"
+    region = "eu"                          # Opsgenie and PagerDuty; default "us"; Jira: where the Opsgenie account is
     key = { variable = "OPSGENIE_API_KEY" }  # that is the default; or { secret = "…" }, { parameter = "…" }
     site = "…"                             # Jira only: the cloud id
     account = "…@example.com"              # Jira only: whose API token it is
+    opsgenie_key = { secret = "…" }        # Jira only: of the Opsgenie account left behind, for `tocsin oncall migrate`
     url = "https://…"                      # the webhook's address; or a stand-in for the tool
 
     [heartbeat]                            # leave it out for none
@@ -72,30 +73,15 @@ from .declared import (
     Schedule,
     Step,
     Team,
-    Tool,
-    ToolName,
     Way,
 )
 from .faults import find_faults
+from .oncall_tool import DEFAULT_KEYS, read_tool
 from .tables import Tables, quoted
 
 __all__ = ["DEFAULT_KEYS", "find_faults", "read_oncall"]
 
-#: Where the key is looked for when the file does not say.
-DEFAULT_KEYS = {
-    ToolName.OPSGENIE: "OPSGENIE_API_KEY",
-    ToolName.JIRA: "JIRA_API_TOKEN",
-    ToolName.PAGERDUTY: "PAGERDUTY_API_KEY",
-    ToolName.WEBHOOK: "WEBHOOK_SIGNING_KEY",
-}
-
 _FILE = ("environments", "heartbeat", "project", "second_way", "teams", "time_zone", "tool")
-_TOOL = {
-    ToolName.OPSGENIE: ("key", "name", "region", "url"),
-    ToolName.JIRA: ("account", "key", "name", "site", "url"),
-    ToolName.PAGERDUTY: ("key", "name", "url"),
-    ToolName.WEBHOOK: ("key", "name", "url"),
-}
 _HEARTBEAT = ("every", "silent_after", "team")
 _TEAM = ("description", "escalation", "members", "owners", "pages", "schedules", "tickets")
 _SCHEDULE = ("gaps_because", "overlaps_because", "rotations", "time_zone")
@@ -138,7 +124,7 @@ class _Reader(Tables):
         return OnCall(
             path=self.path,
             project=self.required(tree, "", "project", values.mark, "the name that marks what is Tocsin's in the tool"),
-            tool=self.tool(tree.get("tool", {})),
+            tool=read_tool(self, tree.get("tool", {})),
             environments=self.several(tree, "", "environments", values.mark, 'those whose alarms page, ["prod"]'),
             teams=read,
             second_way=self.optional(tree, "", "second_way", values.email, ""),
@@ -146,38 +132,6 @@ class _Reader(Tables):
             accepted_gaps=MappingProxyType(gaps),
             accepted_overlaps=MappingProxyType(overlaps),
         )
-
-    def tool(self, body: Any) -> Tool:
-        table = self.table(body, "tool")
-        known = ", ".join(f'"{one}"' for one in ToolName)
-        stated = table.get("name")
-        if stated is None:
-            raise self.error("tool.name", f"is missing: one of {known}")
-        if not isinstance(stated, str) or stated not in tuple(ToolName):
-            hint = nearest(stated, [one.value for one in ToolName]) if isinstance(stated, str) else f"one of {known}"
-            raise self.error("tool.name", f"no such tool; {hint}")
-        tool = ToolName(stated)
-        for key in table:
-            others = [one.value for one in ToolName if key in _TOOL[one]]
-            if key not in _TOOL[tool] and others:
-                raise self.error(f"tool.{key}", f"is for {' and '.join(others)} only; take it out")
-        self.keys(table, "tool", _TOOL[tool])
-        region = table.get("region", "us")
-        if region not in ("us", "eu"):
-            raise self.error("tool.region", f'must be "us" or "eu", got {values.shown(region)}')
-        jira = tool is ToolName.JIRA
-        needed = "the address that alerts are posted to, https://…"
-        return Tool(
-            name=tool,
-            key=self.read(
-                "tool.key", lambda value: values.key_source(value, DEFAULT_KEYS[tool]), table.get("key", {"variable": DEFAULT_KEYS[tool]})
-            ),
-            region=region,
-            site=self.required(table, "tool", "site", values.site, "the cloud id of your site") if jira else "",
-            account=self.required(table, "tool", "account", values.email, "the e-mail address of the API token's account") if jira else "",
-            url=self.required(table, "tool", "url", values.address, needed) if tool is ToolName.WEBHOOK
-            else self.optional(table, "tool", "url", values.address, ""),
-        )  # fmt: skip
 
     def heartbeat(self, table: Mapping[str, Any]) -> Heartbeat:
         self.keys(table, "heartbeat", _HEARTBEAT)

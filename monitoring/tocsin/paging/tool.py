@@ -3,6 +3,7 @@ the other, and the alerts that arrived."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,9 @@ from typing import Any, Protocol
 from ..errors import PagingError
 from ..model import Severity
 from .declared import OnCall
+
+# A line of the description that the generated alarms carry.
+_OWNER = re.compile(r"\bOwner: ([a-z][a-z0-9_-]*)")
 
 
 class Kind(StrEnum):
@@ -106,17 +110,34 @@ class ToolAlert:
     created_at: datetime
     closed_at: datetime | None
     count: int
-    owner: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The owner of the alarm, not who has taken the alert: by the details, or else by the alarm's description."""
+        return owner_of(self.details, self.description)
 
 
 class KeyNotToldError(PagingError):
-    """The tool told the integration's key when it was made and tells it no more; what lies in the secret stays valid."""
+    """The tool told the integration's key when it was made and tells it no more; what lies in the secret stays valid, if
+    it is a Delivery to ``address``: that is where this integration is posted to, without its key."""
+
+    def __init__(self, message: str, address: str) -> None:
+        self.address = address
+        super().__init__(message)
+
+    def is_of(self, delivery: Delivery) -> bool:
+        """Whether a Delivery goes to this tool; to another one, or to another region of it, it holds another's key."""
+        return delivery.endpoint.partition("?")[0] == self.address and bool(delivery.key)
 
 
 class OnCallTool(Protocol):
     """What each tool's file offers.  All methods raise PagingError, in one line and without a key.
 
     ``drills_wake_nobody``: the tool can be told to notify nobody of a drill.
+
+    Some tools tell the key of an integration once, when it is made.  They make it switched off; `delivered` switches it
+    on when its key lies in its secret, and `renew` makes it anew, with another key.  The same of the dead-man's switch.
+    A tool that tells its keys whenever it is asked has nothing to switch on, and its `renew` returns what is there.
     """
 
     name: str
@@ -136,10 +157,27 @@ class OnCallTool(Protocol):
         """Do one step.  Doing it twice is no harm."""
 
     def delivery(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
-        """Where the topic of that owner and severity posts to, once its integration is there."""
+        """Where the topic of that owner and severity posts to, once its integration is there.
+
+        Raises KeyNotToldError for one that is there, but whose key is told no more.
+        """
+
+    def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
+        """The delivery lies in its secret: switch on what takes it.  Doing it twice is no harm."""
+
+    def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
+        """Make the integration anew, with another key, where its key is told once: for a secret that is lost or that holds
+        another tool's; else as `delivery`."""
 
     def heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
-        """Where the dead-man's switch posts to; None for a tool without heartbeats."""
+        """Where the dead-man's switch posts to; None if none is declared, and for a tool without heartbeats.  Raises
+        KeyNotToldError as `delivery` does."""
+
+    def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
+        """As `delivered`, for the dead-man's switch."""
+
+    def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """As `renew`, for the dead-man's switch."""
 
     def find_alert(self, alias: str) -> ToolAlert | None:
         """The newest alert of that alias, open or closed."""
@@ -154,6 +192,15 @@ Progress = Callable[[Change, int, int], None]
 
 def no_progress(change: Change, number: int, of: int) -> None:
     """Tell nobody."""
+
+
+def owner_of(details: Mapping[str, str], description: str) -> str:
+    """The owner of the alarm that an alert tells of; empty where neither says."""
+    for name, value in details.items():
+        if name.lower() == "owner":
+            return value
+    found = _OWNER.findall(description)
+    return str(found[-1]) if found else ""
 
 
 def integration_name(project: str, environment: str, owner: str, severity: Severity) -> str:

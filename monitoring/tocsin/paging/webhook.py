@@ -25,7 +25,7 @@ A receiver that is to take part in drills answers ``GET <address>?alias=…`` wi
 closed, or with 404; the body that is signed is then the query, ``alias=…``, as it stands in the address:
 
     {"id": "…", "alias": "…", "open": true, "acknowledged": false, "message": "…", "description": "…", "priority": "P1",
-     "tags": [], "details": {}, "created_at": "2026-01-05T08:00:00Z", "closed_at": null, "count": 1, "owner": ""}
+     "tags": [], "details": {}, "created_at": "2026-01-05T08:00:00Z", "closed_at": null, "count": 1}
 """
 
 from __future__ import annotations
@@ -97,7 +97,6 @@ class Webhook:
 
     name = ToolName.WEBHOOK.value
     drills_wake_nobody = False
-    tells_keys_again = True
 
     def __init__(self, address: str, key: str, *, key_shown: str = "the key", clock: Callable[[], datetime]) -> None:
         from .rest import Rest
@@ -159,10 +158,24 @@ class Webhook:
             raise PagingError(f"{declared.path}: the {severity.value}s of {owner!r} do not go to the webhook")
         return Delivery(self._address, key=self._key)
 
+    def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
+        """Nothing: a receiver is switched on by whoever runs it."""
+
+    def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
+        """What is there: the key is the one that the file names."""
+        return self.delivery(declared, environment, owner, severity)
+
     def heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
         """None: a receiver of one's own tells nobody that it hears nothing."""
         del declared, environment
         return None
+
+    def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
+        """Nothing: there is no heartbeat."""
+
+    def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """None: there is no heartbeat."""
+        return self.heartbeat(declared, environment)
 
     def find_alert(self, alias: str) -> ToolAlert | None:
         """The newest alert of that alias.  Raises PagingError for a receiver that tells no alerts."""
@@ -206,7 +219,6 @@ def _alert(answer: Any) -> ToolAlert:
             created_at=datetime.fromisoformat(answer["created_at"]).astimezone(UTC),
             closed_at=datetime.fromisoformat(closed).astimezone(UTC) if closed else None,
             count=int(answer.get("count", 1)),
-            owner=str(answer.get("owner", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PagingError(

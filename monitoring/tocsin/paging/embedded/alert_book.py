@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..tool import ToolAlert
+from ..tool import ToolAlert, owner_of
 
-_OWNER = re.compile(r"\bOwner: ([a-z][a-z0-9_-]*)")
 _LONGEST = 15_000  # characters of a description, https://docs.opsgenie.com/docs/alert-api
 
 
@@ -66,11 +65,7 @@ class AlertRecord:
     @property
     def owner(self) -> str:
         """The owner of the alarm, by the alert's details or else by the description that the alarm carries."""
-        for name, value in self.details.items():
-            if name.lower() == "owner":
-                return value
-        found = _OWNER.search(self.description)
-        return found[1] if found else ""
+        return owner_of(self.details, self.description)
 
     @property
     def runbook(self) -> str:
@@ -96,7 +91,6 @@ class AlertRecord:
             created_at=self.created_at,
             closed_at=self.closed_at,
             count=self.count,
-            owner=self.owner,
         )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..sns_signature import UnverifiedMessageError, fetch_certificate, verify
 from .alert_book import AlertRecord
 from .conditions import Values, fits
-from .opsgenie_integrations import actions_of
+from .opsgenie.integrations import actions_of
 from .routing_table import Refused, Request, Response, Route
 from .told import Told
 from .who_is_told import settle

@@ -100,7 +100,7 @@ def embedded_oncall(
     Raises PagingError if the port is taken.
     """
     from .dialects import all_routes
-    from .opsgenie_heartbeats import expire
+    from .opsgenie.heartbeats import expire
 
     listening = Listening(port)
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .alert_book import AlertRecord
-from .opsgenie_answers import moment
+from .opsgenie.answers import moment
 from .routing_table import Response, Route
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ class _Server(ThreadingHTTPServer):
         tick: Callable[[], None],
         faults: FaultLine,
     ) -> None:
-        self.table, self.lock, self.tick, self.faults = table, lock, tick, faults
+        self.table, self.lock, self._tick, self.faults = table, lock, tick, faults
         self.closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -132,7 +132,14 @@ class _Server(ThreadingHTTPServer):
 
     def service_actions(self) -> None:
         """Time passes also while nobody asks."""
-        self.tick()
+        self.pass_time()
+
+    def pass_time(self) -> None:
+        """Do what is due by the clock.  Whatever goes wrong with that, the server goes on answering."""
+        try:
+            self._tick()
+        except Exception:
+            _log.exception("what is due by the clock failed")
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """False while the server is down for a number of connections: they are reset."""
@@ -227,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, unquote(parts.path), query, headers, body, match)
         try:
-            self.server.tick()
+            self.server.pass_time()
             return self._handled(route, request)
         except Refused as refused:
             return refused.response

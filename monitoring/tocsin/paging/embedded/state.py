@@ -13,10 +13,14 @@ from .alert_book import AlertBook
 
 
 class Table:
-    """Things of one kind by id, in the order in which they were made; each is JSON data with ``id``."""
+    """Things of one kind by id, in the order in which they were made; each is JSON data with ``id``.
 
-    def __init__(self) -> None:
+    ``complete`` makes a whole thing of what is to be kept, whoever brings it; it raises ValueError for what cannot be one.
+    """
+
+    def __init__(self, complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda thing: thing) -> None:
         self._things: dict[str, dict[str, Any]] = {}
+        self._complete = complete
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(tuple(self._things.values()))
@@ -25,8 +29,8 @@ class Table:
         return len(self._things)
 
     def add(self, thing: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep a thing; it gets an id if it has none.  What is kept is returned."""
-        kept = {"id": str(uuid.uuid4()), **thing}
+        """Keep a thing; it gets an id if it has none.  What is kept is returned.  Raises ValueError for half of one."""
+        kept = {"id": str(uuid.uuid4()), **self._complete(thing)}
         self._things[kept["id"]] = kept
         return kept
 
@@ -61,7 +65,7 @@ class State:
         self.key = new_key()
         self.account_key = new_key()
         self.alerts = AlertBook(self._now)
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, Table] = {"heartbeats": Table(whole_heartbeat)}
         for user in users:
             self.add_user(user)
 
@@ -113,6 +117,31 @@ class State:
         with self.lock:
             name = full_name or username.partition("@")[0]
             return self.users.add({"username": username, "fullName": name, "role": {"id": role, "name": role}})
+
+
+def whole_heartbeat(thing: Mapping[str, Any]) -> dict[str, Any]:
+    """A heartbeat with all that the clock needs to know of it; ``pinged`` is None before its first ping.
+
+    Raises ValueError for one that says neither how it is called nor how long it may be silent.
+    """
+    name, unit, interval = thing.get("name"), thing.get("intervalUnit"), thing.get("interval")
+    if not isinstance(name, str) or not name:
+        raise ValueError("a heartbeat has a name")
+    if unit not in ("minutes", "hours", "days") or not isinstance(interval, int) or interval < 1:
+        raise ValueError(f"heartbeat {name}: an interval of whole minutes, hours or days")
+    pinged = thing.get("pinged")
+    if pinged is not None and not (isinstance(pinged, datetime) and pinged.tzinfo):
+        raise ValueError(f"heartbeat {name}: pinged at a moment with a time zone")
+    return {
+        "description": "",
+        "alertMessage": f"{name} is expired",
+        "alertTags": [],
+        "alertPriority": "P3",
+        "enabled": True,
+        **thing,
+        "expired": bool(thing.get("expired")),
+        "pinged": pinged,
+    }
 
 
 def new_key() -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from ...errors import PagingError
 from ..webhook import verify
-from .opsgenie_answers import moment
+from .opsgenie.answers import moment
 from .routing_table import Refused, Request, Response, Route
 from .shapes import PRIORITY, list_of, shape, text, texts
 
@@ -95,6 +95,5 @@ def _tell(oncall: EmbeddedOnCall, request: Request) -> Response:
             "created_at": moment(record.created_at),
             "closed_at": moment(record.closed_at) if record.closed_at else None,
             "count": record.count,
-            "owner": record.owner,
         },
     )

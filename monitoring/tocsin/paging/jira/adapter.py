@@ -53,12 +53,11 @@ class Jira:
     """One site's operations.
 
     ``url`` stands in for Atlassian's address.  ``drills_wake_nobody``: the first routing rule of each team notifies
-    nobody of a drill.  ``tells_keys_again`` is False: see `delivered`.
+    nobody of a drill.
     """
 
     name = ToolName.JIRA.value
     drills_wake_nobody = True
-    tells_keys_again = False
 
     def __init__(self, ops: Rest, jira: Rest, *, site: str, authorization: str, url: str = "") -> None:
         self._ops = ops
@@ -155,16 +154,18 @@ class Jira:
         Raises KeyNotToldError for one that was there before: its key lies in its secret, or `renew` makes a new one.
         """
         name = integration_name(declared.project, environment, owner, severity)
+        by_forwarder = integration_type(_route(declared, owner, severity)) == "API"
+        address = f"{self._base}/jsm/ops/integration/{'v2/alerts' if by_forwarder else 'v1/json/cloudwatch'}"
         key = self._steps.keys.get(name)
         if key is None:
             raise KeyNotToldError(
                 f"Jira: the key of the integration {name!r} was told when it was made, and is told no more;"
-                " it lies in its secret, or a new one is made by `tocsin oncall apply`"
+                " it lies in its secret, or a new one is made by `tocsin oncall apply`",
+                address,
             )
-        if integration_type(_route(declared, owner, severity)) == "API":
-            return Delivery(f"{self._base}/jsm/ops/integration/v2/alerts", f"GenieKey {key}", key)
-        query = urlencode({"apiKey": key})
-        return Delivery(f"{self._base}/jsm/ops/integration/v1/json/cloudwatch?{query}", key=key)
+        if by_forwarder:
+            return Delivery(address, f"GenieKey {key}", key)
+        return Delivery(f"{address}?{urlencode({'apiKey': key})}", key=key)
 
     def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
         """The delivery lies in its secret: switch the integration on.  For one that is on, nothing happens."""
@@ -196,6 +197,13 @@ class Jira:
         query = urlencode({"name": heartbeat_name(declared.project, environment)})
         path = f"/jsm/ops/api/{quoted(self._site)}/v1/teams/{quoted(team)}/heartbeats/ping?{query}"
         return Delivery(f"{self._base}{path}", self._authorization)
+
+    def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
+        """Nothing: a heartbeat is pinged with the account's own token."""
+
+    def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """What is there: a heartbeat is pinged with the account's own token."""
+        return self.heartbeat(declared, environment)
 
     # Alerts
 
@@ -259,5 +267,4 @@ def _alert(one: Mapping[str, Any]) -> ToolAlert:
         created_at=_moment(one.get("createdAt")),
         closed_at=_moment(one.get("closeTime") or one.get("updatedAt")) if closed else None,
         count=int(one.get("count") or 1),
-        owner=str(one.get("owner") or ""),
     )

@@ -32,13 +32,11 @@ _NO_TEAM = "00000000-0000-0000-0000-000000000000"
 class Opsgenie:
     """One Opsgenie account.
 
-    ``drills_wake_nobody``: the first routing rule of each team notifies nobody of a drill.  ``tells_keys_again`` is
-    False: see `delivered`.
+    ``drills_wake_nobody``: the first routing rule of each team notifies nobody of a drill.
     """
 
     name = ToolName.OPSGENIE.value
     drills_wake_nobody = True
-    tells_keys_again = False
 
     def __init__(self, rest: Rest, *, key_shown: str = "the key") -> None:
         self._rest, self._key_shown = rest, key_shown
@@ -106,10 +104,12 @@ class Opsgenie:
         Raises KeyNotToldError for another one: its key lies in its secret, or `renew` makes a new one.
         """
         name = integration_name(declared.project, environment, owner, severity)
-        key = self._key_of(name)
-        if integration_type(_route(declared, owner, severity)) == API:
-            return Delivery(f"{self._rest.base_url}/v2/alerts", f"GenieKey {key}", key)
-        return Delivery(f"{self._rest.base_url}/v1/json/cloudwatch?{urlencode({'apiKey': key})}", key=key)
+        by_forwarder = integration_type(_route(declared, owner, severity)) == API
+        address = f"{self._rest.base_url}{'/v2/alerts' if by_forwarder else '/v1/json/cloudwatch'}"
+        key = self._key_of(name, address)
+        if by_forwarder:
+            return Delivery(address, f"GenieKey {key}", key)
+        return Delivery(f"{address}?{urlencode({'apiKey': key})}", key=key)
 
     def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
         """The delivery lies in its secret: switch the integration on.  For one that is on, nothing happens."""
@@ -126,9 +126,10 @@ class Opsgenie:
         declared.  Raises KeyNotToldError as `delivery` does."""
         if declared.heartbeat is None:
             return None
-        key = self._key_of(ping_name(declared.project, environment))
-        path = f"/v2/heartbeats/{quote(heartbeat_name(declared.project, environment), safe='')}/ping"
-        return Delivery(f"{self._rest.base_url}{path}", f"GenieKey {key}", key)
+        beat = quote(heartbeat_name(declared.project, environment), safe="")
+        address = f"{self._rest.base_url}/v2/heartbeats/{beat}/ping"
+        key = self._key_of(ping_name(declared.project, environment), address)
+        return Delivery(address, f"GenieKey {key}", key)
 
     def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
         """The heartbeat's delivery lies in its secret: switch its integration on."""
@@ -152,7 +153,7 @@ class Opsgenie:
         """Close the open alert of that alias, if there is one."""
         self._calls.close_alert(alias, note)
 
-    def _key_of(self, name: str) -> str:
+    def _key_of(self, name: str, address: str) -> str:
         if (key := self._keys.get(name)) is not None:
             return key
         account = OpsgenieAccount(self._rest)
@@ -164,7 +165,8 @@ class Opsgenie:
             return told
         raise KeyNotToldError(
             f"Opsgenie: the key of the integration {name!r} was told when it was made, and is told no more;"
-            " it lies in its secret, or a new one is made by `tocsin oncall apply`"
+            " it lies in its secret, or a new one is made by `tocsin oncall apply`",
+            address,
         )
 
     def _wanted_integration(self, declared: OnCall, environment: str, name: str) -> Thing:

@@ -194,7 +194,6 @@ def _alert(answer: Any) -> ToolAlert:
         created_at=_aware(created),
         closed_at=closed,
         count=alert.count or 1,
-        owner=alert.owner or "",
     )
 
 

@@ -51,7 +51,6 @@ class PagerDuty:
 
     name = ToolName.PAGERDUTY.value
     drills_wake_nobody = False
-    tells_keys_again = True
 
     def __init__(
         self, rest: Rest, *, events: str, project: str, author: str = "", clock: Callable[[], datetime] | None = None
@@ -120,10 +119,24 @@ class PagerDuty:
                     return Delivery(f"{self._events}/integration/{quoted(key)}/enqueue", key=key)
         raise PagingError(f"PagerDuty: there is no service {name!r} with its integration; run `tocsin oncall apply`")
 
+    def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
+        """Nothing: an integration's key is told whenever it is asked for, so it is on from the beginning."""
+
+    def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
+        """What is there: its key is never lost."""
+        return self.delivery(declared, environment, owner, severity)
+
     def heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
         """None: PagerDuty has no heartbeats."""
         del declared, environment
         return None
+
+    def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
+        """Nothing: PagerDuty has no heartbeats."""
+
+    def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
+        """None: PagerDuty has no heartbeats."""
+        return self.heartbeat(declared, environment)
 
     def find_alert(self, alias: str) -> ToolAlert | None:
         """The newest incident whose alert has that alias: as its key, or as the name of the alarm that it tells of.
@@ -206,7 +219,6 @@ def _alert(alias: str, incident: Mapping[str, Any], alert: Mapping[str, Any]) ->
         created_at=_moment(incident.get("created_at")),
         closed_at=_moment(ended) if resolved else None,
         count=int((incident.get("alert_counts") or {}).get("all") or 1),
-        owner=", ".join(str(one["assignee"].get("summary", "")) for one in incident.get("assignments") or ()),
     )
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .opsgenie_answers import Access, Answerer, Call, guarded
-from .opsgenie_teams import meta
-from .routing_table import Response, Route
-from .shapes import (
+from ..routing_table import Response, Route
+from ..shapes import (
     ACTION_FILTER,
     OWNER_TEAM,
     PRIORITY,
@@ -25,10 +23,12 @@ from .shapes import (
     texts,
     whole,
 )
-from .state import new_key
+from ..state import new_key
+from .answers import Access, Answerer, Call, guarded
+from .teams import meta
 
 if TYPE_CHECKING:
-    from .oncall import EmbeddedOnCall
+    from ..oncall import EmbeddedOnCall
 
 _RESPONDERS = list_of(recipient("user", "team", "escalation", "schedule"))
 _FIELDS = {

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from .routing_table import Handler, Refused, Request, Response
-from .shapes import Check
-from .state import State, Table
+from ..routing_table import Handler, Refused, Request, Response
+from ..shapes import Check
+from ..state import State, Table
 
 if TYPE_CHECKING:
-    from .oncall import EmbeddedOnCall
+    from ..oncall import EmbeddedOnCall
 
 
 class Access(Enum):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .jira_answers import Answerer, Call, guarded, refused
-from .routing_table import Response, Route
-from .shapes import (
+from ..routing_table import Response, Route
+from ..shapes import (
     ALERT_FILTER,
     TIME_RESTRICTION,
     by_type,
@@ -19,10 +18,11 @@ from .shapes import (
     text,
     whole,
 )
-from .who_is_told import rules_of
+from ..who_is_told import rules_of
+from .answers import Answerer, Call, guarded, owner_team, refused
 
 if TYPE_CHECKING:
-    from .oncall import EmbeddedOnCall
+    from ..oncall import EmbeddedOnCall
 
 _ID = text(empty=False)
 _SCHEDULE_FIELDS = {
@@ -126,15 +126,6 @@ def _gone(call: Call, table: str, name: str) -> Response:
     return Response(204)
 
 
-def _owner(call: Call, identifier: str | None) -> dict[str, Any]:
-    if identifier is None:
-        return {}
-    team = call.state.teams.get(identifier)
-    if team is None:
-        raise refused(422, f"teamId: no team {identifier}")
-    return {"ownerTeam": {"id": team["id"], "name": team["name"]}}
-
-
 def _team_id(thing: dict[str, Any]) -> dict[str, str]:
     return {"teamId": thing["ownerTeam"]["id"]} if thing.get("ownerTeam") else {}
 
@@ -151,14 +142,14 @@ def _make_schedule(call: Call) -> Response:
     body = call.body(_SCHEDULE)
     if call.state.schedules.named(body["name"]):
         raise refused(422, f"There is already a schedule with name {body['name']}")
-    team = _owner(call, body.pop("teamId", None))
+    team = owner_team(call, body.pop("teamId", None))
     plain = {"description": "", "timezone": "UTC", "enabled": True, "rotations": []}
     return Response(201, _schedule(call.state.schedules.add({**plain, **body, **team})))
 
 
 def _change_schedule(call: Call) -> Response:
     schedule, body = _at(call, "schedules", "Schedule"), call.body(_SCHEDULE_CHANGE)
-    schedule.update(_owner(call, body.pop("teamId", None)))
+    schedule.update(owner_team(call, body.pop("teamId", None)))
     schedule.update(body)
     return Response(200, _schedule(schedule))
 
@@ -252,7 +243,7 @@ def _make_escalation(call: Call) -> Response:
     team, body = call.team(), _steps(call, call.body(_ESCALATION))
     if any(one["name"] == body["name"] for one in _of_team(call, "escalations")):
         raise refused(422, f"There is already an escalation with name {body['name']}")
-    made = call.state.escalations.add({"description": "", "enabled": True, **body, **_owner(call, team["id"])})
+    made = call.state.escalations.add({"description": "", "enabled": True, **body, **owner_team(call, team["id"])})
     return Response(201, _escalation(made))
 
 

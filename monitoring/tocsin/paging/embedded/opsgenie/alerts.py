@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from .alert_book import AlertRecord, Note
-from .alert_search import UnreadableQuery, search
-from .opsgenie_answers import Access, Answerer, Call, guarded, moment
-from .routing_table import Response, Route
-from .shapes import PRIORITY, Check, list_of, recipient, shape, text, texts
-from .who_is_told import settle
+from ..alert_book import AlertRecord, Note
+from ..alert_search import UnreadableQuery, search
+from ..routing_table import Response, Route
+from ..shapes import PRIORITY, Check, list_of, recipient, shape, text, texts
+from ..who_is_told import settle
+from .answers import Access, Answerer, Call, guarded, moment
+from .shown_alert import base_alert
 
 if TYPE_CHECKING:
-    from .oncall import EmbeddedOnCall
+    from ..oncall import EmbeddedOnCall
 
 # Limits: the table of fields on https://docs.opsgenie.com/docs/alert-api#create-alert.
 _ACTION = {"user": text(100), "note": text(25_000), "source": text(100)}
@@ -280,44 +281,3 @@ def _recipients(call: Call) -> Response:
             if user
         ],
     )
-
-
-def base_alert(record: AlertRecord) -> dict[str, Any]:
-    """An alert as lists show it."""
-    report: dict[str, Any] = {}
-    if record.acknowledged_at:
-        report["ackTime"] = _milliseconds(record, record.acknowledged_at)
-        report["acknowledgedBy"] = record.acknowledged_by
-    if record.closed_at:
-        report["closeTime"] = _milliseconds(record, record.closed_at)
-        report["closedBy"] = record.closed_by
-    kinds = {"team": ("type", "id", "name")}
-    return {
-        "id": record.id,
-        "tinyId": record.tiny_id,
-        "alias": record.alias,
-        "message": record.message,
-        "status": record.status,
-        "acknowledged": record.acknowledged,
-        "isSeen": False,
-        "tags": record.tags,
-        "snoozed": False,
-        "count": record.count,
-        "lastOccurredAt": moment(record.last_occurred_at),
-        "createdAt": moment(record.created_at),
-        "updatedAt": moment(record.updated_at),
-        "source": record.source,
-        "owner": record.acknowledged_by,
-        "priority": record.priority,
-        "responders": [
-            {name: one[name] for name in kinds.get(one["type"], ("type", "id")) if name in one}
-            for one in record.responders
-            if one.get("id")
-        ],
-        "integration": record.integration,
-        "report": report,
-    }
-
-
-def _milliseconds(record: AlertRecord, at: Any) -> int:
-    return int((at - record.created_at).total_seconds() * 1000)

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .on_call_now import participants_at
-from .opsgenie_answers import Access, Answerer, Call, guarded
-from .opsgenie_teams import checked_recipient, checked_zone, meta
-from .routing_table import Response, Route
-from .shapes import OWNER_TEAM, TIME_RESTRICTION, flag, list_of, moment, one_of, recipient, shape, text, whole
-from .state import Table
-from .who_is_told import people_on_call
+from ..on_call_now import participants_at
+from ..routing_table import Response, Route
+from ..shapes import OWNER_TEAM, TIME_RESTRICTION, flag, list_of, moment, one_of, recipient, shape, text, whole
+from ..state import Table
+from ..who_is_told import people_on_call
+from .answers import Access, Answerer, Call, guarded
+from .teams import checked_recipient, checked_zone, meta
 
 if TYPE_CHECKING:
-    from .oncall import EmbeddedOnCall
+    from ..oncall import EmbeddedOnCall
 
 _ROTATION = {
     "name": text(255),

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from .routing_table import Handler, Refused, Request, Response, Route
-from .shapes import Check
-from .state import State, Table
+from ..routing_table import Handler, Refused, Request, Response, Route
+from ..shapes import Check
+from ..state import State, Table
 
 if TYPE_CHECKING:
-    from .oncall import EmbeddedOnCall
+    from ..oncall import EmbeddedOnCall
 
 OPS = "/jsm/ops/api/{cloudId}/v1"
 
@@ -101,6 +101,16 @@ def renamed(routes: Sequence[Route], prefix: str) -> tuple[Route, ...]:
     return tuple(Route(one.method, f"{prefix}{one.pattern}", one.handler, one.alone) for one in routes)
 
 
+def owner_team(call: Call, identifier: str | None) -> dict[str, Any]:
+    """What a thing keeps of the team that it belongs to; nothing without one.  Raises Refused with 422."""
+    if identifier is None:
+        return {}
+    team = call.state.teams.get(identifier)
+    if team is None:
+        raise refused(422, f"teamId: no team {identifier}")
+    return {"ownerTeam": {"id": team["id"], "name": team["name"]}}
+
+
 def refused(status: int, detail: str) -> Refused:
     """An error answer, to be raised."""
     error = {"id": str(uuid.uuid4()), "status": str(status), "title": "", "detail": detail}
@@ -112,4 +122,4 @@ def without(thing: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in thing.items() if name not in names}
 
 
-__all__ = ["Answerer", "Call", "Handler", "guarded", "refused", "renamed", "without"]
+__all__ = ["Answerer", "Call", "Handler", "guarded", "owner_team", "refused", "renamed", "without"]

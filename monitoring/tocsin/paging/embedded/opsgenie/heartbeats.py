@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .opsgenie_answers import Access, Answerer, Call, guarded, moment
-from .routing_table import Response, Route
-from .shapes import OWNER_TEAM, PRIORITY, flag, list_of, one_of, shape, text, whole
-from .state import State
-from .who_is_told import settle
+from ..routing_table import Response, Route
+from ..shapes import OWNER_TEAM, PRIORITY, flag, list_of, one_of, shape, text, whole
+from ..state import State
+from ..who_is_told import settle
+from .answers import Access, Answerer, Call, guarded, moment
 
 if TYPE_CHECKING:
-    from .oncall import EmbeddedOnCall
+    from ..oncall import EmbeddedOnCall
 
 _UPDATE_FIELDS = {
     "description": text(10_000),
@@ -103,16 +103,7 @@ def _create(call: Call) -> Response:
     if call.state.heartbeats.named(name):
         raise call.refuse(409, f"Heartbeat with name [{name}] already exists.")
     team = (call.integration or {}).get("ownerTeam") or _team(call, body)
-    heartbeat = {
-        "description": "",
-        "alertMessage": f"{name} is expired",
-        "alertTags": [],
-        "alertPriority": "P3",
-        **body,
-        "expired": False,
-        "pinged": None,
-        **({"ownerTeam": team} if team else {}),
-    }
+    heartbeat = {**body, **({"ownerTeam": team} if team else {})}
     return call.answer(201, _shown(call.state.heartbeats.add(heartbeat)))
 
 
