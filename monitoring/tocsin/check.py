@@ -201,7 +201,7 @@ def _costs(plan: Plan) -> Iterable[CostLine]:
 
 def _cost_of_routing(source: Source) -> CostLine:
     """What the alarms about the way of a page itself cost."""
-    costs = [_cost(alarm) for alarm in source.alarms]
+    costs = [*(_cost(alarm) for alarm in source.alarms), *(PER_COMPOSITE for _ in source.composites)]
     return CostLine("routing", "deliveries", len(costs), sum(costs, Decimal(0)))
 
 

@@ -182,7 +182,35 @@ def test_the_alarms_of_the_way_go_the_second_way(place: Place) -> None:
     alarms = place.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=prefix)["MetricAlarms"]
     assert len(alarms) == 3 * 4 + 2
     assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {outputs["SecondWayTopicArn"]}
+    (over_all,) = place.cloud.client("cloudwatch").describe_alarms(
+        AlarmNamePrefix=prefix, AlarmTypes=["CompositeAlarm"]
+    )["CompositeAlarms"]
+    assert over_all["AlarmName"] == f"{prefix}delivery"
+    assert over_all["AlarmActions"] == over_all["OKActions"] == [outputs["SecondWayTopicArn"]]
     assert place.endpoints("on-call-second-way") == [("email", "on-call-fallback@example.com")]
+
+
+def test_a_telephone_is_the_second_way(place: Place) -> None:
+    place.committed.routing.write_text(routing_template(OWNERS, replace(ON_CALL_HERE, second_way="+447700900123")))
+    deploy_routing(place.environment, place.committed)
+    assert place.endpoints("on-call-second-way") == [("sms", "+447700900123")]
+
+
+def test_one_alarm_is_up_while_a_notification_lies_in_the_redrive_queue(place: Place, aws: EmbeddedAws) -> None:
+    outputs = deploy_routing(place.environment, place.committed).outputs
+    sqs, queue = place.cloud.client("sqs"), outputs["RedriveQueueUrl"]
+
+    def state() -> str:
+        aws.next_minute()
+        found = place.cloud.client("cloudwatch").describe_alarms(
+            AlarmNames=[f"{place.environment.name}-tocsin-on-call-delivery"], AlarmTypes=["CompositeAlarm"]
+        )
+        return str(found["CompositeAlarms"][0]["StateValue"])
+
+    sqs.send_message(QueueUrl=queue, MessageBody="given up")
+    eventually(lambda: state() == "ALARM", "the alarm")
+    sqs.purge_queue(QueueUrl=queue)
+    eventually(lambda: state() == "OK", "its end")
 
 
 def test_a_protected_environment_must_be_confirmed(place: Place) -> None:

@@ -23,7 +23,7 @@ from tocsin.cloudformation.intrinsics import Resolved, resolve
 from tocsin.errors import QuotaError
 from tocsin.paging.declared import Heartbeat, OnCall, Route, Way
 from tocsin.render.routing import routing_template
-from tocsin.render.routing.delivery import RETRIES, longest_retrying
+from tocsin.render.routing.delivery import MOST_A_SECOND, RETRIES, longest_retrying
 
 PSEUDO = {"AWS::AccountId": "111122223333", "AWS::Partition": "aws", "AWS::Region": "eu-west-1"}
 KEYS = {"PaymentsPageKeyVersion": "v1", "SearchTicketKeyVersion": "v2", "HeartbeatKeyVersion": "v3"}
@@ -197,6 +197,14 @@ class TestRetries:
         assert sum(phases) < RETRIES["numRetries"]  # the rest backs off
         assert RETRIES["backoffFunction"] in ("arithmetic", "exponential", "geometric", "linear")
 
+    def test_a_storm_is_spread_before_the_tool_refuses_it(self) -> None:
+        found = of_type(made(Environment="prod", **KEYS), "AWS::SNS::Subscription")
+        throttled = {
+            name: one["DeliveryPolicy"]["throttlePolicy"] for name, one in found.items() if "DeliveryPolicy" in one
+        }
+        assert throttled
+        assert set(map(json.dumps, throttled.values())) == {json.dumps({"maxReceivesPerSecond": MOST_A_SECOND})}
+
     def test_every_subscription_over_http_has_them_and_whatever_is_replayed_is_redriven(self) -> None:
         found = of_type(made(Environment="prod", ForwarderQueueArn="arn:x", **KEYS), "AWS::SNS::Subscription")
         for name, one in found.items():
@@ -310,14 +318,49 @@ class TestSecondWay:
         found = made(Environment="prod", **KEYS)
         for one in of_type(found, "AWS::CloudWatch::Alarm").values():
             assert one["AlarmName"].startswith("prod-tocsin-on-call-")
-            assert one["AlarmActions"] == one["OKActions"] == ["${SecondWayTopic}"]
+            assert one.get("AlarmActions", ["${SecondWayTopic}"]) == ["${SecondWayTopic}"]
             assert one["AlarmDescription"].splitlines()[-1] == "Runbook: runbooks/on-call-delivery.md"
             assert one["TreatMissingData"] == "notBreaching"
         assert "KmsMasterKeyId" not in found["SecondWayTopic"].properties
         (way,) = [
             one for one in of_type(found, "AWS::SNS::Subscription").values() if one["TopicArn"] == "${SecondWayTopic}"
         ]
-        assert way["Protocol"] == "email"
+        assert (way["Protocol"], way["Endpoint"]) == ("email", "on-call-fallback@example.com")
+
+    def test_a_telephone_is_sent_a_text_message(self) -> None:
+        found = made(replace(ON_CALL, second_way="+447700900123"), Environment="prod")
+        ways = [one for one in of_type(found, "AWS::SNS::Subscription").values() if "SecondWay" in one["TopicArn"]]
+        assert [(way["Protocol"], way["Endpoint"]) for way in ways] == [("sms", "+447700900123")]
+        # It stands before every message, of which the alarm's name is to be read without scrolling.
+        assert len(found["SecondWayTopic"].properties["DisplayName"]) <= 10
+
+    def test_an_outage_is_told_once_and_only_one_alarm_says_that_it_is_over(self) -> None:
+        """Attempts fail for an hour for every topic, are given up and wait: not one message for each and each end."""
+        found = made(Environment="prod", **KEYS)
+        alarms = of_type(found, "AWS::CloudWatch::Alarm") | of_type(found, "AWS::CloudWatch::CompositeAlarm")
+        assert [name for name, one in alarms.items() if "OKActions" in one] == ["DeliveryBroken"]
+        silent = {name for name, one in alarms.items() if "AlarmActions" not in one}
+        assert silent == {
+            f"{owner}{severity}Failing" for owner in ("Payments", "Search") for severity in ("Page", "Ticket")
+        }
+        over_all = found["DeliveryBroken"].properties
+        assert over_all["AlarmName"] == "prod-tocsin-on-call-delivery"
+        watched = set(re.findall(r'ALARM\("\$\{(\w+)\}"\)', over_all["AlarmRule"]))
+        assert watched == {*silent, "RedriveQueueWaiting"}
+        told = [name for name in alarms if name == "DeliveryBroken" or name.endswith(("Redriven", "Waiting"))]
+        assert len(told) == 2 + 4
+
+    def test_between_the_last_failure_and_the_queues_late_metric_nothing_says_that_it_is_over(self) -> None:
+        alarms = of_type(made(), "AWS::CloudWatch::Alarm")
+        late = 15 * 60  # SQS developer guide, "Available CloudWatch metrics": of a queue that was idle
+        for name in ("PaymentsPageFailing", "PaymentsTicketFailing"):
+            assert alarms[name]["DatapointsToAlarm"] == 1
+            assert (alarms[name]["EvaluationPeriods"] - 1) * alarms[name]["Period"] >= late
+
+    def test_each_page_that_was_given_up_is_told_of_anew(self) -> None:
+        alarms = of_type(made(), "AWS::CloudWatch::Alarm")
+        for name in ("PaymentsPageRedriven", "PaymentsPageLost"):
+            assert (alarms[name]["Period"], alarms[name]["EvaluationPeriods"]) == (60, 1)
 
     def test_over_http_a_blip_that_an_immediate_retry_cures_is_no_alarm(self) -> None:
         alarms = of_type(made(), "AWS::CloudWatch::Alarm")
@@ -372,6 +415,11 @@ class TestLimits:
         document = parse(text, "deploy/routing.yaml").tree
         assert len(text.encode()) <= MAX_BYTES
         assert len(document["Resources"]) <= 500
+        rule = document["Resources"]["DeliveryBroken"]["Properties"]["AlarmRule"]["Fn::Sub"]
+        children = re.findall(r"\$\{\w+\}", rule)
+        assert len(children) <= 100  # CloudWatch API reference, PutCompositeAlarm: children, and length of the rule
+        longest = f"{'e' * 32}-tocsin-on-call-{owners[0]}-ticket-failing"
+        assert len(re.sub(r"\$\{\w+\}", longest, rule)) <= 10_240
         assert len(document["Parameters"]) <= 200
         policy = document["Resources"]["RedriveQueuePolicy"]["Properties"]["PolicyDocument"]
         topic = f"arn:aws:sns:ap-southeast-1:111122223333:{'e' * 32}-tocsin-{owners[0]}-ticket"

@@ -65,7 +65,7 @@ def _tree(owners: list[str], oncall: OnCall | None, runbooks: str) -> dict[str, 
     add_ways(template, topics, oncall)
     log_role = add_delivery_log(template)
     add_redrive(template, topics)
-    add_second_way(template, oncall, runbooks)
+    add_second_way(template, oncall, runbooks, topics)
     secrets: dict[str, dict[str, str]] = {}
     for topic in topics:
         add_topic(template, topic, log_role)

@@ -30,9 +30,12 @@ RETRIES: dict[str, Any] = {
     "numMaxDelayRetries": 53,
     "numRetries": 65,  # the six that are left are those whose delay grows
 }
-# No throttlePolicy: no tool documents a limit per second that an owner's alarms could reach, a tool's 429 is retried by
-# SNS as a failure of the server is, and a page must not queue behind a limit of our own.
-DELIVERY_POLICY = {"healthyRetryPolicy": RETRIES}
+# A tool that is told too much at once answers 429 (Opsgenie, "Rate Limiting": so many a second and a minute for each domain,
+# of which integrations are one).  SNS tries that again as it does a 5xx; every other status is final ("Creating an HTTP/S
+# delivery policy").  But it tries three times without delay, so a storm would feed itself: ten a second on average are
+# more than an owner's alarms change together, and keep a hundred at once within ten seconds.
+MOST_A_SECOND = 10
+DELIVERY_POLICY = {"healthyRetryPolicy": RETRIES, "throttlePolicy": {"maxReceivesPerSecond": MOST_A_SECOND}}
 
 
 def longest_retrying(retries: dict[str, Any] = RETRIES) -> int:

@@ -38,6 +38,9 @@ def add_delivery_log(template: Template) -> Role:
         template,
         "DeliveryLogRole",
         "What SNS writes the fate of each delivery with",
+        # No aws:SourceAccount: SNS does not document that it sends one here ("Prerequisites for delivery status logging"),
+        # and where it did not, the log would be empty without a word.  Who passes the role to SNS needs iam:PassRole, and
+        # all it can do is add to this environment's own groups.
         {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sts:AssumeRole"},
         [
             {

@@ -1,11 +1,17 @@
-"""The second way: alarms about the way of a page itself, told by another topic and another protocol."""
+"""The second way: alarms about the way of a page itself, told by another topic and another protocol.
+
+One alarm, `delivery`, says that something is wrong and later that all is well again: it is up from the first failures
+until nothing is tried or waits any more.  The others say what exactly is wrong, once, and never that it is over: a
+notification that was given up is no longer failing and not delivered either.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from troposphere import Output, Parameter, Ref, Sub, Template
-from troposphere.cloudwatch import Alarm, MetricDimension
+from troposphere.cloudwatch import Alarm, CompositeAlarm, MetricDimension
 from troposphere.sns import SubscriptionResource, Topic
 
 from ...paging.declared import OnCall, Way
@@ -17,22 +23,27 @@ from .topics import OwnedTopic, add_topic_policy
 
 _TOPIC = "SecondWayTopic"
 _EMAIL = "SecondWayEmail"
+_DELIVERY = "DeliveryBroken"
 _NAME = f"${{{ENVIRONMENT}}}-tocsin-on-call"
 
 # Over HTTP, NumberOfNotificationsFailed counts every attempt (SNS developer guide, "Amazon SNS metrics"): one more than the
 # first and its three immediate retries is an outage that they did not cure.  Other protocols count what was given up.
 _FAILED_ATTEMPTS = 5
+# Metrics of a queue that nobody has used for hours begin up to fifteen minutes late (SQS developer guide, "Available
+# CloudWatch metrics"): so long, and one period more, failures keep `delivery` up by themselves.
+_BRIDGED = 4
 _DAYS_LEFT = 4  # a long weekend
 
 
-def add_second_way(template: Template, oncall: OnCall | None, runbooks: str) -> None:
-    """The topic, who reads it, and the alarms of the redrive queue.
+def add_second_way(template: Template, oncall: OnCall | None, runbooks: str, topics: Sequence[OwnedTopic]) -> None:
+    """The topic, who reads it, the alarms of the redrive queue, and the one over all.
 
     The topic has no key of ours: then nothing that breaks the pages' key silences the word of it, and what is published
     names an alarm and a runbook.
     """
     topic = template.add_resource(
-        Topic(_TOPIC, TopicName=Sub(f"{_NAME}-second-way"), DisplayName="The way of pages is broken")
+        # The name stands before each text message, and in the From of an e-mail.
+        Topic(_TOPIC, TopicName=Sub(f"{_NAME}-second-way"), DisplayName="Pager down")
     )
     add_topic_policy(template, topic)
     if oncall is None:
@@ -45,12 +56,14 @@ def add_second_way(template: Template, oncall: OnCall | None, runbooks: str) -> 
             )
         )
     if oncall is None or oncall.second_way:
+        # A telephone wakes somebody, a mailbox does not.
+        by_text = oncall is not None and oncall.second_way.startswith("+")
         template.add_resource(
             SubscriptionResource(
-                f"{_TOPIC}Email",
+                f"{_TOPIC}{'Sms' if by_text else 'Email'}",
                 Condition=add_given(template, _EMAIL) if oncall is None else ON_CALL,
                 TopicArn=Ref(topic),
-                Protocol="email",
+                Protocol="sms" if by_text else "email",
                 Endpoint=Ref(_EMAIL) if oncall is None else oncall.second_way,
             )
         )
@@ -78,35 +91,61 @@ def add_second_way(template: Template, oncall: OnCall | None, runbooks: str) -> 
         threshold=days * 86_400,
         period=300,
     )
+    _add_delivery(template, topics, runbooks)
+
+
+def _add_delivery(template: Template, topics: Sequence[OwnedTopic], runbooks: str) -> None:
+    """The alarm over all: an outage of the tool is one message when it begins and one when it is over."""
+    parts = [f"{QUEUE}Waiting", *(_failing(topic) for topic in topics)]
+    runbook = f"{runbooks}/{KIND}.md"
+    template.add_resource(
+        CompositeAlarm(
+            _DELIVERY,
+            Metadata={"Tocsin": {"Kind": KIND, "Runbook": runbook}},
+            AlarmName=Sub(f"{_NAME}-delivery"),
+            AlarmDescription=(
+                f"Pages or tickets do not get through, or lie undelivered in the redrive queue.\nRunbook: {runbook}"
+            ),
+            AlarmRule=Sub(" OR ".join(f'ALARM("${{{part}}}")' for part in parts)),
+            AlarmActions=[Ref(_TOPIC)],
+            OKActions=[Ref(_TOPIC)],
+        )
+    )
+
+
+def _failing(topic: OwnedTopic) -> str:
+    return camel(topic.owner, topic.severity.value, "failing")
 
 
 def add_topic_alarms(template: Template, topic: OwnedTopic, runbooks: str) -> None:
     """What can go wrong with a topic's deliveries: they fail for now, they were given up, they are lost."""
     whose = f"{topic.owner}'s {topic.severity.value}s"
     posted = topic.route is None or topic.goes(Way.TOOL)
-    for kind, text, metric, threshold, period in (
-        (
-            "failing",
-            f"{whose} do not get through and are tried again, for up to an hour."
-            if posted
-            else f"{whose} did not get through.",
-            "NumberOfNotificationsFailed",
-            _FAILED_ATTEMPTS if posted else 1,
-            300 if posted else 60,
-        ),
+    measured = {"TopicName": topic.name.data["Fn::Sub"]}
+    _add_alarm(
+        template,
+        _failing(topic),
+        f"{topic.owner}-{topic.severity.value}-failing",
+        f"{whose} do not get through and are tried again, for up to an hour."
+        if posted
+        else f"{whose} did not get through.",
+        runbooks,
+        ("AWS/SNS", "NumberOfNotificationsFailed", "Sum", measured),
+        threshold=_FAILED_ATTEMPTS if posted else 1,
+        period=300,
+        remembered=_BRIDGED,
+        tells=False,
+    )
+    for kind, text, metric in (
         (
             "redriven",
             f"{whose} could not be delivered and lie in the redrive queue.",
             "NumberOfNotificationsRedrivenToDlq",
-            1,
-            60,
         ),
         (
             "lost",
             f"{whose} could be neither delivered nor put into the redrive queue: they are lost. Look at the alarms.",
             "NumberOfNotificationsFailedToRedriveToDlq",
-            1,
-            60,
         ),
     ):
         _add_alarm(
@@ -115,9 +154,8 @@ def add_topic_alarms(template: Template, topic: OwnedTopic, runbooks: str) -> No
             f"{topic.owner}-{topic.severity.value}-{kind}",
             text,
             runbooks,
-            ("AWS/SNS", metric, "Sum", {"TopicName": topic.name.data["Fn::Sub"]}),
-            threshold=threshold,
-            period=period,
+            ("AWS/SNS", metric, "Sum", measured),
+            threshold=1,
         )
 
 
@@ -131,26 +169,32 @@ def _add_alarm(
     *,
     threshold: int,
     period: int = 60,
+    remembered: int = 1,
+    tells: bool = True,
 ) -> None:
-    """An alarm that goes the second way, when it begins and when it is over.  Silence of a metric is no trouble here."""
+    """An alarm that goes the second way when it begins, unless it ``tells`` nobody.  Silence of a metric is no trouble.
+
+    It stays up for ``remembered`` periods, so that what goes on is told once.
+    """
     namespace, metric, statistic, dimensions = measured
     runbook = f"{runbooks}/{KIND}.md"
-    template.add_resource(
+    alarm = template.add_resource(
         Alarm(
             logical_id,
             Metadata={"Tocsin": {"Kind": KIND, "Runbook": runbook}},
             AlarmName=Sub(f"{_NAME}-{name}"),
             AlarmDescription=f"{text[0].upper()}{text[1:]}\nRunbook: {runbook}",
-            AlarmActions=[Ref(_TOPIC)],
-            OKActions=[Ref(_TOPIC)],
             Namespace=namespace,
             MetricName=metric,
             Statistic=statistic,
             Dimensions=[MetricDimension(Name=key, Value=Sub(value)) for key, value in dimensions.items()],
             Period=period,
-            EvaluationPeriods=1,
+            EvaluationPeriods=remembered,
+            DatapointsToAlarm=1,
             Threshold=threshold,
             ComparisonOperator="GreaterThanOrEqualToThreshold",
             TreatMissingData="notBreaching",
         )
     )
+    if tells:
+        alarm.AlarmActions = [Ref(_TOPIC)]
