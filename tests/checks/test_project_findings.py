@@ -43,8 +43,8 @@ def found(report: Report) -> list[tuple[str, str]]:
 def test_what_was_built_has_none(project: Project) -> None:
     report = check_project(project, [planned()])
     assert report.findings == ()
-    # Three of each topic, a page's and a ticket's, and two of the queue of what they could not deliver.
-    assert report.alarms == len(planned().alarms) + 2 * 3 + 2
+    # Three of each topic, two of the queue of what they could not deliver, and the one that says it is over.
+    assert report.alarms == len(planned().alarms) + 2 * 3 + 3
 
 
 def test_t001_a_file_that_differs(project: Project) -> None:
