@@ -206,6 +206,28 @@ def test_a_secret_that_is_lost_gets_a_new_key(setting: Setting) -> None:
     assert succeed("oncall", "apply", "dev") == "dev: nothing to change\n"
 
 
+def test_a_route_through_a_forwarder_that_is_not_there_is_refused(setting: Setting) -> None:
+    succeed("oncall", "apply", "dev")
+    setting.declare(ON_CALL.replace('pages = "tool"', 'pages = "forwarder"'))
+    for command in ("plan", "apply"):
+        said = refused("oncall", command, "dev")
+        assert "the pages of payments go through the forwarder, which dev does not have; deploy it first" in said
+    assert setting.delivers(), "the way there was is still there"
+
+
+def test_nothing_goes_while_the_committed_routing_posts_there(setting: Setting) -> None:
+    succeed("oncall", "apply", "dev")
+    before, names = setting.secrets(), setting.names()
+    declared = re.sub(r"\[heartbeat\]\n(.+\n)*", "", ON_CALL)
+    assert declared != ON_CALL
+    (setting.folder / "deploy" / "oncall.toml").write_text(declared, encoding="utf-8")
+    for command in ("plan", "apply"):
+        said = refused("oncall", command, "dev")
+        assert "deploy/routing.yaml still posts with the secret tocsin/dev/on-call/heartbeat" in said
+        assert "run `tocsin build`" in said
+    assert (setting.secrets(), setting.names()) == (before, names)
+
+
 def test_what_people_made_is_left_alone(setting: Setting) -> None:
     state = setting.pager.state
     with state.lock:

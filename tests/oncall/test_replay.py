@@ -244,6 +244,32 @@ def test_an_end_that_lies_in_the_queue_is_not_told_twice(cloud: Cloud, queue: st
     assert endpoint.told == [(ALARM, "ALARM"), (ALARM, "OK")]
 
 
+def test_an_end_does_not_close_the_alert_of_an_alarm_that_rings_again(
+    cloud: Cloud, queue: str, endpoint: Endpoint
+) -> None:
+    set_state(cloud, ALARM, "ALARM")  # told directly, when the tool was back
+    put(cloud, queue, ALARM, "ALARM", 1)
+    put(cloud, queue, ALARM, "OK", 2)
+    done = run(cloud, queue)
+    assert endpoint.told == [(ALARM, "ALARM")]
+    assert (done.delivered, done.kept, left(cloud, queue)) == (2, (), 0)
+
+
+def test_an_alarm_that_goes_off_while_its_end_is_told_is_told_again(
+    cloud: Cloud, queue: str, endpoint: Endpoint
+) -> None:
+    def answers(message: dict[str, Any]) -> int:
+        if json.loads(message["Message"])["NewStateValue"] == "OK":
+            set_state(cloud, ALARM, "ALARM")
+        return 200
+
+    endpoint.answers = answers
+    put(cloud, queue, ALARM, "OK", 1)
+    run(cloud, queue)
+    assert endpoint.told == [(ALARM, "OK"), (ALARM, "ALARM")]
+    assert endpoint.got[1]["Subject"] == f'ALARM: "{ALARM}" in EU (Ireland)'
+
+
 def test_an_alarm_that_goes_off_again_meanwhile_stays_told(cloud: Cloud, queue: str, endpoint: Endpoint) -> None:
     def answers(message: dict[str, Any]) -> int:
         if json.loads(message["Message"])["NewStateValue"] == "OK":

@@ -6,16 +6,28 @@ is new, its keys go into secrets, the routing stack subscribes with them, and on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..cloud.committed import Committed, read_routing
 from ..cloud.deploy import DeployEvent, StackPlan, Work, deploy_routing, plan_routing
+from ..cloud.stacks import find_stack
 from ..errors import InputError
 from ..paging.changes import find_changes
 from ..paging.tool import Action, Change, Kind
-from .deliveries import Slot, is_settled, let_go, outdated_secrets, refuse_unrouted, settle, wanted_slots
+from .deliveries import (
+    Slot,
+    forwarded,
+    is_settled,
+    let_go,
+    outdated_secrets,
+    refuse_unbuilt,
+    refuse_unrouted,
+    settle,
+    wanted_slots,
+)
 from .opening import Opened
+from .senders import FORWARDER, FORWARDER_STACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,8 @@ def plan_oncall(opened: Opened, committed: Committed, adopt: Collection[str] = f
         or not is_settled(opened.cloud, tool, declared, environment.name, slot)
     )
     outdated = outdated_secrets(opened.cloud, declared, environment.name, slots)
-    stack = plan_routing(environment, committed)
+    refuse_unbuilt(declared, outdated, routed, routing.path)
+    stack = plan_routing(environment, committed, parameters=_forwarder(opened))
     return OnCallPlan(environment.name, tool.name, changes, slots, keys, stack, outdated)
 
 
@@ -123,7 +136,7 @@ def apply_oncall(
     for slot in plan.slots:
         if slot.secret not in settled and settle(cloud, tool, declared, environment.name, slot):
             did(f"key into secret {slot.secret}")
-    outcome = deploy_routing(environment, committed, confirmed=True, progress=deployed)
+    outcome = deploy_routing(environment, committed, parameters=_forwarder(opened), confirmed=True, progress=deployed)
     if outcome.work is not Work.NOTHING:
         did(f"stack {outcome.stack}")
     for change in plan.gone:
@@ -132,6 +145,23 @@ def apply_oncall(
     for secret in plan.outdated:
         let_go(cloud, secret)
         did(f"secret {secret}")
+
+
+def _forwarder(opened: Opened) -> Mapping[str, str]:
+    """The forwarder's queue as a parameter of the routing, if a route needs it.  Raises InputError where there is none:
+    its topic would be left without any subscription."""
+    declared, environment = opened.declared, opened.environment
+    routes = forwarded(declared)
+    if not routes or environment.routing_parameters.get(FORWARDER):
+        return {}
+    stack = find_stack(opened.cloud, environment.other(FORWARDER_STACK).stack)
+    if stack is not None and (queue := stack.outputs.get(FORWARDER)):
+        return {FORWARDER: queue}
+    owner, severity = routes[0]
+    raise InputError(
+        f"{declared.path}: the {severity.value}s of {owner} go through the forwarder, which {environment.name} does not have; "
+        f"deploy it first (deploy/forwarder/README.md), or let them go by the tool"
+    )
 
 
 def _has_new_key(change: Change) -> bool:

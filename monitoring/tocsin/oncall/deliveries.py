@@ -63,6 +63,27 @@ def refuse_unrouted(declared: OnCall, slots: Collection[Slot], routed: Collectio
             )
 
 
+def refuse_unbuilt(declared: OnCall, outdated: Collection[str], routed: Collection[str], routing: str) -> None:
+    """Raise InputError for a secret that no route wants any more, while the committed routing still posts with it."""
+    for secret in outdated:
+        if secret in routed:
+            raise InputError(
+                f"{routing} still posts with the secret {secret}, which {declared.path} wants no more; run `tocsin build`, "
+                "and commit what it writes"
+            )
+
+
+def forwarded(declared: OnCall) -> tuple[tuple[str, Severity], ...]:
+    """Owner and severity of the routes that go through the forwarder."""
+    return tuple(
+        (owner, severity)
+        for team in declared.teams
+        for owner in team.owners
+        for severity, route in team.routes.items()
+        if Way.FORWARDER in route.ways
+    )
+
+
 def is_settled(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) -> bool:
     """Whether the secret holds what it should.  For an integration that is there.  Raises CloudError and PagingError."""
     held = read_secret(cloud, slot.secret)

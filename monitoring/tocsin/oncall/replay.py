@@ -30,6 +30,7 @@ class Fate(StrEnum):
 
     DELIVERED = "delivered"
     ENDED = "delivered with its end"  # the alarm is over
+    OVERTAKEN = "not told, for the alarm is in ALARM again"
     KEPT = "kept"
 
 
@@ -141,13 +142,25 @@ class _Run:
             return Fate.KEPT, "it is no notification of SNS"
         if one.topic in self._failing:
             return Fate.KEPT, self._failing[one.topic]
+        last = not any(later.alarm == one.alarm and later.topic == one.topic for later in self._messages[number + 1 :])
+        if last and one.state == AlarmState.OK and self._rings(one):
+            return Fate.OVERTAKEN, ""
         refused = self._send(one, one.envelope)
         if refused:
             return Fate.KEPT, refused
-        last = not any(later.alarm == one.alarm and later.topic == one.topic for later in self._messages[number + 1 :])
-        if one.state != AlarmState.ALARM or not last:
-            return Fate.DELIVERED, ""
-        return self._end_if_over(one)
+        if one.state == AlarmState.OK and last and self._rings(one):
+            return self._tell_again(one)
+        return self._end_if_over(one) if one.state == AlarmState.ALARM and last else (Fate.DELIVERED, "")
+
+    def _rings(self, one: Notification) -> bool:
+        """Whether the alarm is in ALARM now: that was told directly, and an end from before would close its alert."""
+        present = find_alarm(self._cloud, one.alarm)
+        return present is not None and present.state is AlarmState.ALARM
+
+    def _tell_again(self, one: Notification) -> tuple[Fate, str]:
+        """The alarm went off while its end was on the way."""
+        refused = self._send(one, begun(one.envelope, self._now()))
+        return (Fate.KEPT, refused) if refused else (Fate.DELIVERED, "")
 
     def _end_if_over(self, one: Notification) -> tuple[Fate, str]:
         """An alarm that is over was told to be so while its ALARM lay here: the alert would stay open for ever."""
@@ -193,17 +206,28 @@ class _Run:
 
 def ended(envelope: Mapping[str, Any], at: datetime, reason: str) -> Mapping[str, Any]:
     """The notification that an alarm's ALARM is over, in the form CloudWatch gives it; SNS has not signed it."""
+    return _changed(envelope, AlarmState.ALARM, AlarmState.OK, at, reason, "end")
+
+
+def begun(envelope: Mapping[str, Any], at: datetime) -> Mapping[str, Any]:
+    """The notification that an alarm is in ALARM again; SNS has not signed it."""
+    return _changed(envelope, AlarmState.OK, AlarmState.ALARM, at, "it went off again while its end was told", "again")
+
+
+def _changed(
+    envelope: Mapping[str, Any], old: AlarmState, new: AlarmState, at: datetime, reason: str, suffix: str
+) -> Mapping[str, Any]:
     told = json.loads(envelope["Message"])
     changed = {
         **told,
-        "OldStateValue": AlarmState.ALARM.value,
-        "NewStateValue": AlarmState.OK.value,
+        "OldStateValue": old.value,
+        "NewStateValue": new.value,
         "NewStateReason": f"Told late by `tocsin oncall replay`: {reason}.",
         "StateChangeTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000",
     }
     told_by = {key: value for key, value in envelope.items() if not key.startswith("Sign")}
-    subject = re.sub(r"^ALARM:", "OK:", str(envelope.get("Subject", "")))
-    identity = f"{envelope.get('MessageId', '')}-end"
+    subject = re.sub(rf"^{old.value}:", f"{new.value}:", str(envelope.get("Subject", "")))
+    identity = f"{envelope.get('MessageId', '')}-{suffix}"
     return {**told_by, "Subject": subject, "MessageId": identity, "Message": json.dumps(changed)}
 
 

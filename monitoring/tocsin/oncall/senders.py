@@ -22,6 +22,7 @@ from .web import Answer, post_notification
 FORWARDER = "ForwarderQueueArn"  # the routing's parameter
 QUEUE, FORWARDER_QUEUE = "RedriveQueueUrl", "ForwarderRedriveUrl"  # outputs of the stacks
 FORWARDER_STACK = "forwarder"
+_KEY_REFUSED = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,12 @@ def sender(
         if not addresses[topic]:
             secret = secret_name(environment, topic.owner, topic.severity)
             return Answer(0, f"the secret {secret} holds no endpoint; run `tocsin oncall apply {environment}`")
-        return post(addresses[topic], envelope)
+        answer = post(addresses[topic], envelope)
+        if answer.status in _KEY_REFUSED:
+            secret = secret_name(environment, topic.owner, topic.severity)
+            mend = f"the key in the secret {secret} is refused; run `tocsin oncall apply {environment}`"
+            return Answer(answer.status, f"{answer.problem}: {mend}")
+        return answer
 
     return send
 
