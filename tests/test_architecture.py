@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "backtest": EVERYBODY | {"simulate", "burn_rate", "plan"},
     "cloud": EVERYBODY | {"simulate"},
     "paging": EVERYBODY,
-    "oncall": EVERYBODY | {"cloud", "paging"},
+    "oncall": EVERYBODY | {"cloud", "paging", "simulate"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": {"declare", "errors", "model", "own_metrics"},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,8 +55,11 @@ class Runbooks(BaseHTTPRequestHandler):
     """Where the runbooks are: all of them, but those in ``gone``."""
 
     gone: set[str] = set()  # noqa: RUF012
+    asked: Callable[[], None] | None = None
 
     def do_GET(self) -> None:
+        if self.asked is not None:
+            type(self).asked()  # type: ignore[misc]  # a plain function of the class
         status = 404 if self.path.rpartition("/")[2] in self.gone else 200
         self.send_response(status)
         self.send_header("Content-Length", "0")
@@ -184,6 +188,32 @@ def test_with_page_whoever_is_on_call_is_woken(pager: EmbeddedOnCall) -> None:
     assert succeed("drill", "dev", "--page").startswith(f"{PAGE}: a drill, whoever is on call is woken\n")
     assert set(raised(pager)[-1].notified) <= {"payments-primary@example.com", "payments-second@example.com"}
     assert len(raised(pager)[-1].notified) == 1
+
+
+def test_what_begins_for_real_during_a_drill_is_told(cloud: Cloud, pager: EmbeddedOnCall) -> None:
+    children = re.findall(r'ALARM\("([^"]+)"\)', composite(cloud)["AlarmRule"])
+
+    def burn() -> None:
+        for name in children:
+            set_state(cloud, "ALARM", "the budget burns", name)
+
+    Runbooks.asked = burn  # the drill looks at the runbook when the alert is there
+    try:
+        done = tocsin("drill", "dev")
+    finally:
+        Runbooks.asked = None
+    assert done.exit_code == 1
+    assert f"{PAGE} began to ring for real during the drill" in done.output
+    assert composite(cloud)["StateValue"] == "ALARM"
+    end = time.monotonic() + 20
+    while PAGE not in pager.open_alerts() and time.monotonic() < end:
+        time.sleep(0.05)
+    (alert,) = [one for one in raised(pager) if one.alias == PAGE and one.open]
+    assert "Drill" not in alert.description
+    assert alert.notified
+    for name in children:
+        set_state(cloud, "OK", "over", name)
+    assert quiet(cloud, pager)
 
 
 def test_for_a_machine(cloud: Cloud, pager: EmbeddedOnCall) -> None:

@@ -17,7 +17,8 @@ _PAGE = 100  # the most that DescribeAlarms tells at once
 
 @dataclass(frozen=True, slots=True)
 class DeployedAlarm:
-    """One alarm.  ``since`` is when it entered its state; actions are ARNs; ``suppressor`` a name or ARN, or empty."""
+    """One alarm.  ``since`` is when it entered its state; actions are ARNs; ``suppressor`` a name or ARN, or empty; ``rule``
+    that of a composite alarm."""
 
     name: str
     description: str
@@ -29,6 +30,7 @@ class DeployedAlarm:
     alarm_actions: tuple[str, ...]
     ok_actions: tuple[str, ...]
     suppressor: str = ""
+    rule: str = ""
 
     @property
     def tells(self) -> bool:
@@ -119,4 +121,5 @@ def _alarms(answer: Mapping[str, Any]) -> Iterator[DeployedAlarm]:
                 alarm_actions=tuple(item.get("AlarmActions") or ()),
                 ok_actions=tuple(item.get("OKActions") or ()),
                 suppressor=item.get("ActionsSuppressor") or "",
+                rule=item.get("AlarmRule") or "",
             )

@@ -1,7 +1,8 @@
 """A drill: forces an alarm, follows it to the on-call tool and back, and leaves everything as it was.
 
 The alarm is forced with SetAlarmState, so its actions run as they would for the real thing.  A composite alarm keeps a
-state that is set until one of the alarms in its rule changes; so it is always set back, whatever goes wrong.
+state that is set until one of the alarms in its rule changes; so it is always set back, whatever goes wrong.  And so what
+began for real during the drill would be told nobody: it is looked for, and told.
 """
 
 from __future__ import annotations
@@ -96,12 +97,22 @@ class _HopFailedError(Exception):
     """The way ends here."""
 
 
-def refuse_unfit(cloud: Cloud, tool: OnCallTool, name: str) -> DeployedAlarm:
+def refuse_waking(tool: OnCallTool, *, page: bool) -> None:
+    """Raise InputError for a drill that is to wake nobody, with a tool that cannot be told so.  Asks nothing of anybody."""
+    if not page and not tool.drills_wake_nobody:
+        raise InputError(
+            f"{tool.name} cannot be told to notify nobody of a drill, so whoever is on call would be woken; "
+            "tell them, then give --page, or drill an environment whose oncall_url is a stand-in of another tool"
+        )
+
+
+def refuse_unfit(cloud: Cloud, tool: OnCallTool, name: str, *, page: bool = False) -> DeployedAlarm:
     """The alarm, if a drill of it proves something and harms nobody; what an earlier drill left behind is cleared away.
 
-    Raises InputError for an alarm that is really in ALARM, that tells nobody or is muted, and for one whose alert is open;
-    CloudError and PagingError.
+    Raises InputError for what `refuse_waking` refuses, for an alarm that is really in ALARM, that tells nobody or is
+    muted, and for one whose alert is open; CloudError and PagingError.
     """
+    refuse_waking(tool, page=page)
     alarm = require_alarm(cloud, name)
     left_behind = alarm.state is AlarmState.ALARM and is_drill(alarm.reason)
     if alarm.state is AlarmState.ALARM and not left_behind:
@@ -143,8 +154,10 @@ def drill(
     """Force ``alarm``, follow its page there and back, and say what was found.
 
     ``alarm`` is what `refuse_unfit` let through.  In every case, KeyboardInterrupt and SystemExit included, the alarm is
-    set back and the alert closed.  Raises CloudError and PagingError for what is neither a hop nor a field.
+    set back and the alert closed.  Raises InputError as `refuse_waking` does, and CloudError and PagingError for what is
+    neither a hop nor a field.
     """
+    refuse_waking(tool, page=course.page)
     run = _Run(cloud, tool, alarm, course, progress)
     as_promised: tuple[str, ...] = ()
     different: tuple[str, ...] = ()
@@ -205,6 +218,7 @@ class _Run:
         if not self._forced:
             return ()
         left = []
+        rings = False
         with _undisturbed():
             name = self._alarm.name
             try:
@@ -212,6 +226,7 @@ class _Run:
                     set_state(self._cloud, name, AlarmState.OK, self._back_reason)
                 if self._alarm.state is AlarmState.INSUFFICIENT_DATA:
                     set_state(self._cloud, name, self._alarm.state, "As it was before the drill.")
+                rings = self._alarm.composite and rings_for_real(self._cloud, self._alarm)
             except CloudError as error:
                 command = (
                     f"aws cloudwatch set-alarm-state --alarm-name {name} --state-value OK --state-reason 'drill over'"
@@ -222,9 +237,19 @@ class _Run:
                     left.append(f"no alert to close has come yet; should one come, close {name} in {self._tool.name}")
             except PagingError as error:
                 left.append(f"the alert may still be open ({error}); close {name} in {self._tool.name}")
+            if rings:  # only now: the end of the drill would close its alert
+                left.append(self._ring())
         for problem in left:  # an exception on its way would hide the result
             self._progress(Hop(_PUT_BACK, 0.0, problem))
         return tuple(left)
+
+    def _ring(self) -> str:
+        name = self._alarm.name
+        try:
+            set_state(self._cloud, name, AlarmState.ALARM, "Its rule has been true since a drill of it was under way.")
+        except CloudError as error:
+            return f"{name} BEGAN TO RING FOR REAL during the drill, and could not be told ({error}): look at it now"
+        return f"{name} began to ring for real during the drill: it is in ALARM now, and its page on the way"
 
     def _close(self) -> bool:
         """Close the drill's alert; SNS may still be trying to deliver what opens it, and the end may overtake that."""
@@ -295,6 +320,15 @@ class _Run:
         self.hops.append(one)
         self._progress(one)
         raise _HopFailedError
+
+
+def rings_for_real(cloud: Cloud, alarm: DeployedAlarm) -> bool:
+    """Whether the rule of a composite alarm is true, whatever state the alarm was given.  Raises CloudError."""
+    from ..simulate.composite import alarm_name, evaluate_rule, names_in, parse_rule
+
+    rule = parse_rule(alarm.rule)
+    states = {name: require_alarm(cloud, alarm_name(name)).state for name in names_in(rule)}
+    return evaluate_rule(rule, states)
 
 
 def _compare(
