@@ -50,6 +50,7 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.bench_simulate
 	$(BIN)/python -m tests.bench_loader
 	$(BIN)/python -m tests.bench_notification
+	$(BIN)/python -m tests.bench_oncall
 
 setup: $(STAMP) $(LINT_STAMP)
 

@@ -32,9 +32,9 @@ RETRIES: dict[str, Any] = {
 }
 # A tool that is told too much at once answers 429 (Opsgenie, "Rate Limiting": so many a second and a minute for each domain,
 # of which integrations are one).  SNS tries that again as it does a 5xx; every other status is final ("Creating an HTTP/S
-# delivery policy").  But it tries three times without delay, so a storm would feed itself: ten a second on average are
-# more than an owner's alarms change together, and keep a hundred at once within ten seconds.
-MOST_A_SECOND = 10
+# delivery policy").  But it tries three times without delay, so a storm would feed itself: thirty a second on average
+# carry a thousand changes of one owner's alarms within a minute, and spread what comes at once.
+MOST_A_SECOND = 30
 DELIVERY_POLICY = {"healthyRetryPolicy": RETRIES, "throttlePolicy": {"maxReceivesPerSecond": MOST_A_SECOND}}
 
 
