@@ -101,7 +101,13 @@ def findings() -> str:
 
 def command_line() -> str:
     """The help text of every command."""
-    lines = ["# Command line", "", GENERATED, "", "Exit codes: 0 is fine, 1 is findings, 2 is wrong input."]
+    lines = [
+        "# Command line",
+        "",
+        GENERATED,
+        "",
+        "Exit codes: 0 is fine, 1 is findings, 2 is wrong input, 3 is a mistake of Tocsin itself, 130 is Ctrl-C.",
+    ]
     group = cli.main
     assert isinstance(group, click.Group)
     lines += ["", "```text", *_help(group, "tocsin"), "```"]

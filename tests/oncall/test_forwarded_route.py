@@ -80,8 +80,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         patch.chdir(folder)
         patch.setenv("OPSGENIE_API_KEY", pager.key)
         bootstrap(environment)
+        deploy_all(environment, committed=committed)  # first: a route through a forwarder that is not there is refused
         succeed("oncall", "apply", "laptop")
-        deploy_all(environment, committed=committed)
         cloud = cloud_of(aws)
         # A state that is set is kept until one of the alarms in the rule changes: let them have their first state.
         assert soon(lambda: aws.next_minute() or not undecided(cloud))

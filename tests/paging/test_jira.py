@@ -487,6 +487,25 @@ def test_an_alarm_opens_an_alert_and_its_end_closes_it(site: Site) -> None:
     assert jira.find_alert("another") is None
 
 
+def test_what_an_alert_says_is_brought_back_when_somebody_changed_it(site: Site) -> None:
+    apply(site.jira())
+    actions = site.oncall.state.table("jira actions")
+    integration = site.oncall.state.integrations.named("tocsin-shop-live-payments-page")
+    assert integration is not None
+    creating, closing = (one for one in actions if one["integrationId"] == integration["id"])
+    creating["fieldMappings"] = {**creating["fieldMappings"], "description": "{{Subject}}", "entity": "a person's"}
+    actions.remove(closing["id"])
+    (change,) = plan(site.jira())
+    assert {one.path for one in change.differences} == {"alerts.description", "closes"}
+    secrets = apply(site.jira())
+    assert secrets.keys() <= {"heartbeat"}  # no key was made anew
+    assert plan(site.jira()) == ()
+    assert creating["fieldMappings"]["entity"] == "a person's"
+    assert [one["fieldMappings"]["alias"] for one in actions if one["integrationId"] == integration["id"]] == [
+        "{{AlarmName}}"
+    ] * 2
+
+
 def told_now(site: Site) -> str:
     from tocsin.paging.hours import on_call_at
 

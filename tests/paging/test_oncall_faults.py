@@ -144,6 +144,7 @@ CASES: list[tuple[OnCall, str]] = [
     (replace(SOUND, teams=(ENGAGEMENT,)), """
         teams: nobody is told of alarms of owner 'data-platform' (system data_pipeline); add a table [teams.data-platform], or it to the owners of a team
     """),
+    (replace(SOUND, environments=()), 'environments: names none, so no alarm reaches anybody; name those whose alarms page, ["prod"]'),
     # Ways
     (paged(Way.EMAIL, email="pages@example.com"), 'teams.engagement.pages: email wakes nobody; add "tool" or "forwarder"'),
     (paged(Way.EMAIL, Way.CHAT, email="pages@example.com", chat_workspace="T1", chat_channel="C1"), 'teams.engagement.pages: email and chat wakes nobody; add "tool" or "forwarder"'),
@@ -188,7 +189,11 @@ CASES: list[tuple[OnCall, str]] = [
     (escalated(step(0, SCHEDULE, "engagement"), step(5, SCHEDULE, "enagement")), f"{E}.steps[2].schedule: no schedule 'enagement'; did you mean 'engagement'?"),
     (escalated(step(0, SCHEDULE, "engagement"), step(5, USER, "nobody@example.com")), f"{E}.steps[2].user: nobody@example.com is a member of no team; there are: data-platform-night, engagement-primary, engagement-second"),
     (escalated(step(0, SCHEDULE, "engagement"), step(5, TEAM, "dataplatform")), f"{E}.steps[2].team: no team 'dataplatform'; did you mean 'data-platform'?"),
-    (escalated(step(10, SCHEDULE, "engagement"), step(5, USER, SECOND)), f"{E}.steps[2].after: comes after 5 min, before the step above it, which waits 10 min; {ORDER}"),
+    (escalated(step(10, SCHEDULE, "engagement"), step(5, USER, SECOND)), f"""
+        {E}.steps[1].after: nobody is told for 10 min; let the first step tell somebody at once, and take its after out
+        {E}.steps[2].after: comes after 5 min, before the step above it, which waits 10 min; {ORDER}
+    """),
+    (escalated(step(5, SCHEDULE, "engagement")), f"{E}.steps[1].after: nobody is told for 5 min; let the first step tell somebody at once, and take its after out"),
     (escalated(step(10, SCHEDULE, "engagement"), step(0, USER, SECOND)), f"{E}.steps[2].after: comes after no time, before the step above it, which waits 10 min; {ORDER}"),
     (escalated(step(0, SCHEDULE, "engagement"), step(0, SCHEDULE, "engagement")), f"{E}.steps[2]: tells schedule engagement again at the same time; take it out"),
     (replace(SOUND, teams=(replace(ENGAGEMENT, escalation=Escalation("engagement", (step(0, SCHEDULE, "engagement"), step(5, TEAM, "data-platform")))), replace(DATA, escalation=Escalation("data", (step(0, SCHEDULE, "data"), step(5, TEAM, "engagement")))))),
@@ -206,6 +211,60 @@ def test_each_fault_is_said_and_no_other(oncall: OnCall, said: str) -> None:
     found = faults(oncall)
     assert found == say(said)
     assert not any("\n" in line for line in found)
+
+
+CHANGE = "Europe/Vienna, where the clocks change then; take"
+
+
+@pytest.mark.parametrize(
+    ("rotation", "said"),
+    [
+        (
+            week(PRIMARY, SECOND, starts="2026-03-29 02:30"),
+            f"starts 2026-03-29 02:30 does not exist in {CHANGE} 01:30 or 03:00",
+        ),
+        (
+            week(PRIMARY, SECOND, starts="2026-10-25 02:00"),
+            f"starts 2026-10-25 02:00 comes twice in {CHANGE} 01:30 or 03:00",
+        ),
+        (
+            week(PRIMARY, SECOND, ends="2027-10-31 02:30"),
+            f"ends 2027-10-31 02:30 comes twice in {CHANGE} 01:30 or 03:00",
+        ),
+        (
+            week(PRIMARY, SECOND, starts="2026-01-04 02:30"),  # Sundays
+            f"hands over on 2027-03-28 at 02:30, which does not exist in {CHANGE} 01:30 or 03:00",
+        ),
+        (
+            replace(week(PRIMARY, SECOND, starts="2026-01-05 02:00"), turn=timedelta(days=1)),
+            f"hands over on 2027-03-28 at 02:00, which does not exist in {CHANGE} 01:30 or 03:00",
+        ),
+    ],
+)
+def test_a_handover_while_the_clocks_change(rotation: Rotation, said: str) -> None:
+    found = [line for line in faults(scheduled(rotation)) if "nobody is on call" not in line]
+    assert found == say(f"{S}.rotations.week: {said}")
+
+
+@pytest.mark.parametrize("starts", ["2026-01-05 02:30", "2026-01-04 03:00", "2026-01-04 01:30"])
+def test_a_handover_beside_the_change_of_the_clocks_is_no_fault(starts: str) -> None:
+    assert faults(scheduled(week(PRIMARY, SECOND, starts=starts))) == []
+
+
+def test_the_nearest_clear_time_may_be_on_another_day() -> None:
+    """In Havana the clocks skip the hour after midnight."""
+    cuba = scheduled(week(PRIMARY, SECOND, starts="2026-03-08 00:30"), zone="America/Havana")
+    (found,) = faults(cuba)
+    assert found.endswith("take 23:30 the day before, on 2026-03-07, or 01:00")
+
+
+def test_an_overlap_is_told_once_although_the_clocks_change() -> None:
+    hours = (Hours(time(1, 30), time(2, 30)),)
+    (found,) = faults(scheduled(week(PRIMARY), week(SECOND, name="second", hours=hours)))
+    assert "every day 01:30 to 02:30 Europe/Vienna" in found
+    once = scheduled(week(PRIMARY, hours=(Hours(time(2, 30), time(1, 30)),)))
+    (found,) = faults(once)
+    assert "nobody is on call every day 01:30 to 02:30 Europe/Vienna" in found
 
 
 def test_a_schedule_in_which_nobody_stands() -> None:

@@ -35,6 +35,7 @@ from tocsin.paging.oncall_file import DEFAULT_KEYS, read_oncall
 ROOT = Path(__file__).parents[2]
 PRIMARY, SECOND = "payments-primary@example.com", "payments-second@example.com"
 KEY = "eb243592-faa2-4ba2-a551-1afdf565c889"  # the form of a key; it opens nothing
+HOOK = "https://hooks.slack.com/services/TABCDEFGH/BABCDEFGH/abcdefghijklmnopqrstuvwx"
 LONG_KEY = "u0Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8"
 
 SMALL = """\
@@ -79,6 +80,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> str:
     assert "\n" not in said
     assert KEY not in said
     assert LONG_KEY not in said
+    assert HOOK not in said
     return said
 
 
@@ -281,9 +283,17 @@ WRONG = [
     ("[heartbeat]\n", '[heartbeat]\nevery = "30s"\n', "heartbeat.every: must be whole minutes, such as \"5min\", got '30s'"),
     ("[heartbeat]\n", '[heartbeat]\nsilent_after = 10\n', 'heartbeat.silent_after: must be whole minutes, such as "5min", got 10'),
     ("[heartbeat]\n", '[heartbeat]\nevery = "soon"\n', "heartbeat.every: not a duration: 'soon'"),
+    ("[heartbeat]\n", '[heartbeat]\nevery = "61min"\n', "heartbeat.every: 1 h 1 min is too long: the dead-man's switch pings once an hour at least; state at most 1 h"),
+    ("[heartbeat]\n", '[heartbeat]\nsilent_after = "900000d"\n', "heartbeat.silent_after: 900000 d is too long: a silence of more than a week is no watch; state at most 7 d"),
+    ("[heartbeat]\n", f'[heartbeat]\nevery = "{KEY}"\n', 'heartbeat.every: must be whole minutes, such as "5min", got something that is not shown'),
     ("[heartbeat]\n", '[[heartbeat]]\n', "heartbeat: must be a table, got [{"),
     # People
-    ('second_way = "fallback@example.com"', 'second_way = "+43 1 234"', "second_way: must be an e-mail address such as"),
+    *((
+        'second_way = "fallback@example.com"', f"second_way = {way}", "second_way: must be a phone number with its country, a plus and at most 15 digits and nothing between them",
+    ) for way in ('"+43 1 234"', '"+4366012345678901"', '"+0660123456"', '"06601234567"', '"+43/660/1234567"')),
+    *((
+        'second_way = "fallback@example.com"', f"second_way = {way}", 'second_way: must be an e-mail address such as "on-call-fallback@example.com" or, for an SMS, a phone number such as "+436601234567"',
+    ) for way in ('"fallback"', "436601234567", '"https://hooks.example.com/T0/B0/abcdefghijkl"', "[]")),
     ('"payments-primary@example.com", {', '"payments-primary", {', f"{TEAM}.members[1]: must be an e-mail address such as \"engagement-primary@example.com\", got 'payments-primary'"),
     ('"payments-primary@example.com", {', '"Primary <payments-primary@example.com>", {', f"{TEAM}.members[1]: must be an e-mail address"),
     ('"payments-primary@example.com", {', '"payments-second@example.com", {', f"{TEAM}.members: 'payments-second@example.com' stands twice"),
@@ -304,6 +314,20 @@ WRONG = [
     ("[teams.payments]\n", '[teams.payments]\ntickets = { chat = { workspace = "shop", channel = "C0123ABCD" } }\n', f"{TEAM}.tickets.chat.workspace: must be the id of a Slack workspace"),
     ("[teams.payments]\n", '[teams.payments]\ntickets = { chat = { workspace = "T0123ABCD", channel = "#tickets" } }\n', f"{TEAM}.tickets.chat.channel: must be the id of a Slack channel, such as \"C0123ABCD\", not its name"),
     ("[teams.payments]\n", '[teams.payments]\ntickets = { chat = "C0123ABCD" }\n', f"{TEAM}.tickets.chat: must be a table"),
+    # Keys where none belongs
+    ("[teams.payments]\n", f'[teams."{KEY}"]\nmembers = []\n[teams.payments]\n', "teams.something that is not shown, because it looks like a key: looks like a key, which never stands in this file"),
+    ('project = "shop"', f'project = "{LONG_KEY.lower()}"', "project: looks like a key"),
+    ('environments = ["prod"]', f'environments = ["{LONG_KEY.lower()}"]', "environments[1]: looks like a key"),
+    ("[teams.payments]\n", f'[teams.payments]\ndescription = "Pages go to {KEY}."\n', f"{TEAM}.description: looks like a key"),
+    ("[teams.payments]\n", f'[teams.payments]\ndescription = "Tell {HOOK}."\n', f"{TEAM}.description: looks like a key"),
+    ("[teams.payments]\n", f'[teams.payments]\nowners = ["{KEY}"]\n', f"{TEAM}.owners[1]: looks like a key"),
+    ("[teams.payments]\n", f'[teams.payments]\ntickets = {{ chat = "{HOOK}" }}\n', f"{TEAM}.tickets.chat: must be a table, got something that is not shown"),
+    ("[teams.payments]\n", f'[teams.payments]\ntickets = {{ chat = {{ channel = "{HOOK}" }} }}\n', f"{TEAM}.tickets.chat.channel: must be the id of a Slack channel"),
+    ("[teams.payments]\n", f'[teams.payments]\ntickets = {{ chat = {{ "{HOOK}" = 1 }} }}\n', f"{TEAM}.tickets.chat.something that is not shown"),
+    ("[teams.payments]\n", f'[teams.payments]\ntickets = {{ email = "{HOOK}" }}\n', f"{TEAM}.tickets.email: must be an e-mail address"),
+    ("[teams.payments]\n", f'[teams.payments]\ntickets = "{HOOK}"\n', f"{TEAM}.tickets: no such way something that is not shown"),
+    ("[heartbeat]\nteam = \"payments\"", f'[heartbeat]\nteam = "{KEY}"', "heartbeat.team: looks like a key"),
+    (STEPS, f'steps = [{{ team = "{KEY}" }}]', f"{TEAM}.escalation.steps[1].team: looks like a key"),
     # Schedules
     ('time_zone = "Europe/Vienna"', 'time_zone = "Europe/Viena"', "time_zone: no time zone 'Europe/Viena'; did you mean 'Europe/Vienna'?"),
     ('time_zone = "Europe/Vienna"', 'time_zone = "europe/vienna"', "time_zone: no time zone 'europe/vienna'; did you mean 'Europe/Vienna'?"),
@@ -349,6 +373,8 @@ WRONG = [
     (STEPS, 'steps = [{ user = "payments" }]', f"{TEAM}.escalation.steps[1].user: must be an e-mail address"),
     (STEPS, 'steps = [{ usr = "payments" }]', f"{TEAM}.escalation.steps[1].usr: unknown key; did you mean 'user'?"),
     (STEPS, 'steps = [{ after = "10s", team = "payments" }]', f"{TEAM}.escalation.steps[1].after: must be whole minutes"),
+    (STEPS, 'steps = [{ after = "25h", team = "payments" }]', f"{TEAM}.escalation.steps[1].after: 1 d 1 h is too long: a step waits for a day at most; state at most 1 d"),
+    ("[teams.payments.escalation]\n", '[teams.payments.escalation]\nrepeat_after = "2d"\n', f"{TEAM}.escalation.repeat_after: 2 d is too long: an escalation begins again within a day; state at most 1 d"),
     (STEPS, 'steps = [{ after = "-5min", team = "payments" }]', f"{TEAM}.escalation.steps[1].after: not a duration: '-5min'"),
     (STEPS, 'steps = "payments"', f"{TEAM}.escalation.steps: must be a list of tables"),
     (STEPS, 'steps = ["payments"]', f"{TEAM}.escalation.steps[1]: must be a table, got 'payments'"),
@@ -370,7 +396,31 @@ def test_no_teams_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert said.startswith("deploy/oncall.toml: teams: must be a table, got ['payments']")
 
 
-@pytest.mark.parametrize("text", ["[tool", 'a = "\x00"', "a = 1\na = 2", f"key = {KEY}"])
+def test_a_phone_number_is_a_second_way(tmp_path: Path) -> None:
+    oncall = read(tmp_path, SMALL.replace("fallback@example.com", "+436601234567"))
+    assert oncall.second_way == "+436601234567"
+    assert find_faults(oncall, ["payments"], datetime(2026, 11, 21, tzinfo=UTC)) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = " + "[" * 5_000 + "]" * 5_000, "tables or lists stand too deep within each other; mend the file"),
+        ("a = " + "{ a = " * 5_000 + "1" + " }" * 5_000, "tables or lists stand too deep within each other"),
+        (f"a = {'9' * 5_000}", "a number has too many digits; mend the file"),
+        (SMALL.replace('["prod"]', f"0x{'f' * 5_000}"), "environments: must be a list, got something"),
+    ],
+    ids=["lists", "tables", "digits", "hexadecimal"],
+)
+def test_absurd_files(text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = refused(tmp_path, monkeypatch, text)
+    assert found.startswith(f"deploy/oncall.toml: {said}")
+    assert len(found) < 400
+
+
+@pytest.mark.parametrize(
+    "text", ["[tool", 'a = "\x00"', "a = 1\na = 2", f"key = {KEY}", f"[teams.{KEY}]\n[teams.{KEY}]\n"]
+)
 def test_not_toml(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(tmp_path, monkeypatch, text).startswith("deploy/oncall.toml: not TOML: ")
 

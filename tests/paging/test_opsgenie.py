@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import time, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -78,7 +80,9 @@ class Account:
         """A fresh adapter, as each run of the command has one; it waits for nothing."""
         headers = {"Authorization": f"GenieKey {key or self.oncall.key}"}
         options = {"sleep": lambda seconds: None, "key_shown": "the variable OPSGENIE_KEY", **options}
-        return Opsgenie(Rest(self.line.url, headers, tool="Opsgenie", **options), key_shown=options["key_shown"])
+        project = options.pop("project", "")
+        rest = Rest(self.line.url, headers, tool="Opsgenie", **options)
+        return Opsgenie(rest, key_shown=options["key_shown"], project=project)
 
     def things(self) -> dict[str, list[dict[str, Any]]]:
         """All that is in it, as it is kept."""
@@ -954,14 +958,119 @@ def test_the_sdk_meets_a_throttling_tool_patiently(account: Account) -> None:
     account.line.wrong.clear()  # a gateway's 429 is not in Opsgenie's frame
 
 
-def test_a_key_of_the_accounts_settings_configures_and_reads_but_closes_no_alert(account: Account) -> None:
-    tool = account.tool(account.oncall.state.account_key)
+def closing(account: Account) -> list[str]:
+    return [one["name"] for one in account.oncall.state.integrations if "-closing-" in one["name"]]
+
+
+def test_a_key_of_the_accounts_settings_closes_an_alert_by_an_integration_that_goes_again(account: Account) -> None:
+    tool = account.tool(account.oncall.state.account_key, project="shop")
     tool.check(declaration(), ENVIRONMENT)
     apply(account, declaration(), tool=tool)
+    rest = account.tool()._rest
+    rest.post("/v2/alerts", {"message": "first", "alias": "production-checkout-page"})
+    responder = {"responders": [{"type": "team", "name": ENGAGEMENT.name}]}
+    rest.post("/v2/alerts", {"message": "of a team", "alias": "production-orders-page", **responder})
+    for path in ("production-checkout-page/close", "production-checkout-page/acknowledge"):
+        with pytest.raises(PagingError, match=r"403 .*the variable OPSGENIE_KEY is not allowed to do this"):
+            tool._rest.post(f"/v2/alerts/{path}", {}, {"identifierType": "alias"})
+    for alias in ("production-checkout-page", "production-orders-page"):
+        tool.close_alert(alias, "Set back.")
+        found = tool.find_alert(alias)
+        assert found is not None
+        assert not found.open
+        assert closing(account) == []
+        tool.close_alert(alias, "Nothing is open: nothing is made.")
+    made = [
+        body["name"] for _, path, body, status in account.line.passed if (path, status) == ("/v2/integrations", 201)
+    ]
+    assert len([name for name in made if "-closing-" in name]) == 2
+
+
+@pytest.mark.parametrize("lost", [True, False])
+@pytest.mark.parametrize("write", [2, 3])
+def test_an_integration_that_closes_goes_also_when_it_could_not(account: Account, write: int, lost: bool) -> None:
+    tool = account.tool(account.oncall.state.account_key, project="shop", attempts=1)
     account.tool()._rest.post("/v2/alerts", {"message": "first", "alias": "production-checkout-page"})
-    assert tool.find_alert("production-checkout-page") is not None
-    with pytest.raises(PagingError, match=r"403 .*the variable OPSGENIE_KEY is not allowed to do this"):
+    account.line.cut_at, account.line.lost = account.line.writes + write, lost
+    with pytest.raises(PagingError, match="close production-checkout-page in Opsgenie") as caught:
         tool.close_alert("production-checkout-page", "Set back.")
+    assert "\n" not in str(caught.value)
+    assert account.oncall.state.account_key not in str(caught.value)
+    assert closing(account) == []
+
+
+def test_an_integration_that_closed_and_was_left_behind_goes_with_the_next_run(account: Account) -> None:
+    declared = declaration()
+    apply(account, declared)
+    tool = account.tool()
+    tool._writes.make_closing_integration(f"tocsin-{declared.project}-closing-0a1b2c3d", f"{declared.project}/closing")
+    tool._writes.make_closing_integration(f"tocsin-{declared.project}-closing-of-ours", "somebody/else")
+    (change,) = plan(account.tool(), declared)
+    assert (change.action, change.name) == (Action.DELETE, f"tocsin-{declared.project}-closing-0a1b2c3d")
+    apply(account, declared)
+    assert closing(account) == [f"tocsin-{declared.project}-closing-of-ours"]
+
+
+def test_an_end_asked_for_while_the_sdk_is_at_work_is_no_answer_of_it(account: Account) -> None:
+    """What ends the command, such as SIGTERM, comes out of whatever is running."""
+
+    class EndError(RuntimeError):
+        pass
+
+    def end(seconds: float) -> None:
+        raise EndError
+
+    from tocsin.paging.embedded import Fault
+
+    account.oncall.set_fault(Fault("status", status=429, retry_after=7, times=2))
+    with pytest.raises(EndError):
+        account.tool(sleep=end).find_alert("production-checkout-page")
+    account.line.wrong.clear()  # a gateway's 429 is not in Opsgenie's frame
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"data": {}}, {"data": None}, {"data": []}])
+def test_an_answer_without_what_is_needed_is_named(answer: Any) -> None:
+    """A server that says yes to everything and nothing else."""
+    with answering(answer) as url:
+        rest = Rest(url, {"Authorization": "GenieKey a-key"}, attempts=1, sleep=lambda seconds: None)
+        writes = Opsgenie(rest)._writes
+        (thing, *_) = (one for one in Opsgenie(rest).wanted(declaration(), ENVIRONMENT) if one.kind is Kind.INTEGRATION)
+        with pytest.raises(PagingError, match=r"Opsgenie: POST /v2/integrations: the answer tells of no integration"):
+            writes.make_integration(thing)
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"data": {}}, {"data": [{}]}, {"data": [3]}, {"data": [{"id": "1"}]}])
+def test_a_list_without_what_is_needed_is_named(answer: Any) -> None:
+    with answering(answer) as url:
+        rest = Rest(url, {"Authorization": "GenieKey a-key"}, attempts=1, sleep=lambda seconds: None)
+        with pytest.raises(PagingError, match=r"Opsgenie: GET /v2/teams: .* is this Opsgenie's address\?"):
+            Opsgenie(rest).present(declaration(), ENVIRONMENT)
+
+
+@contextmanager
+def answering(answer: Any) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            content = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{http.server_address[1]}"
+        finally:
+            http.shutdown()
+            thread.join()
 
 
 def test_what_the_sdk_cannot_read_is_said_in_one_line(account: Account) -> None:

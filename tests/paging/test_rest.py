@@ -376,3 +376,79 @@ SERVING = _Shared()
 def _end() -> Iterator[None]:
     yield
     SERVING.close()
+
+
+# Answers that have no end
+
+
+def trickling(head: bool) -> Play:
+    """A byte at a time, of the header lines or of the answer, until whoever asked is gone."""
+
+    def play(handler: Handler) -> None:
+        handler.close_connection = True
+        started = b"HTTP/1.1 200 OK\r\nX-More: " if head else b"HTTP/1.1 200 OK\r\n\r\n"
+        released = handler.server.played.released  # type: ignore[attr-defined]
+        try:
+            handler.wfile.write(started)
+            while not released.wait(0.05):
+                handler.wfile.write(b" ")
+        except OSError:
+            return
+
+    return play
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_an_answer_that_trickles_is_cut(server: Server, head: bool) -> None:
+    server.plays = [trickling(head)]
+    with pytest.raises(RestError, match=r"GET /v2/teams: did not finish its answer within 0\.4 s \(2 attempts\)"):
+        rest(server, whole=0.4, attempts=2).get("/v2/teams")
+    with pytest.raises(RestError) as caught:
+        rest(server, whole=0.4).post("/v2/teams", {})
+    assert caught.value.unknown
+
+
+def test_after_an_answer_that_was_cut_the_next_one_is_heard(server: Server) -> None:
+    server.plays = [trickling(head=False), fine({"data": 1})]
+    assert rest(server, whole=0.4).get("/v2/teams") == {"data": 1}
+
+
+def test_an_answer_of_any_length_is_not_kept(server: Server) -> None:
+    server.plays = [fine(b'"' + b"x" * 10_000_001 + b'"')]
+    with pytest.raises(RestError, match=r"GET /v2/teams: 200: the answer is longer than 10 MB$"):
+        rest(server).get("/v2/teams")
+    server.plays = [fine(b'"' + b"x" * 9_000_000 + b'"')]
+    assert len(rest(server).get("/v2/teams")) == 9_000_000
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000])
+def test_an_answer_that_cannot_be_read_is_no_answer(server: Server, body: bytes) -> None:
+    server.plays = [fine(body)]
+    with pytest.raises(RestError, match="200: the answer is no JSON"):
+        rest(server, attempts=1).get("/v2/teams")
+    server.plays = [failing(422, body)]
+    with pytest.raises(RestError, match="422 Unprocessable Entity"):
+        rest(server, attempts=1).get("/v2/teams")
+
+
+def test_what_cannot_be_reached_is_named_by_host_and_port_alone() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        port = taken.getsockname()[1]
+        with pytest.raises(RestError, match=rf": http://127\.0\.0\.1:{port} cannot be reached") as caught:
+            rest(f"http://127.0.0.1:{port}/secret-path", attempts=1).get("/v2/teams", query={"apiKey": KEY})
+    assert "secret-path" not in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_another_key_of_the_same_tool(server: Server) -> None:
+    server.plays = [fine({}), failing(403, {"message": f"not with {KEY[::-1]}"})]
+    first = rest(server, attempts=1)
+    first.get("/v2/teams")
+    with pytest.raises(RestError, match="the variable OPSGENIE_KEY is not allowed to do this") as caught:
+        first.carrying({"Authorization": f"GenieKey {KEY[::-1]}"}).get("/v2/teams")
+    assert KEY[::-1] not in str(caught.value)
+    assert [headers["Authorization"] for _, _, headers, _ in server.seen] == [
+        f"GenieKey {KEY}",
+        f"GenieKey {KEY[::-1]}",
+    ]

@@ -185,8 +185,8 @@ class OnCall:
     """The whole file.
 
     ``project`` marks what Tocsin owns in the tool, so that two repositories share an account of it without undoing each
-    other.  ``environments`` are those whose alarms reach the tool.  ``second_way`` is an e-mail address that is told when
-    the way to the tool itself fails.  ``path`` is the file, for errors.
+    other.  ``environments`` are those whose alarms reach the tool.  ``second_way`` is an e-mail address, or a phone number
+    as ``+436601234567``, that is told when the way to the tool itself fails.  ``path`` is the file, for errors.
     """
 
     path: str

@@ -59,6 +59,7 @@ def judge(
     from .faults_of_people import escalation_faults, hours_faults
 
     return (
+        *_environments(oncall),
         *_owners(oncall, owners, systems or {}),
         *(fault for team in oncall.teams for fault in _routes(oncall, team)),
         *hours_faults(oncall, now),
@@ -70,6 +71,12 @@ def judge(
 def key_of(*parts: str) -> str:
     """A dotted key, with quotes where TOML wants them."""
     return ".".join(quoted(part) for part in parts)
+
+
+def _environments(oncall: OnCall) -> Iterator[Fault]:
+    if not oncall.environments:
+        message = 'names none, so no alarm reaches anybody; name those whose alarms page, ["prod"]'
+        yield Fault(FaultKind.ROUTE, "environments", message)
 
 
 def _owners(oncall: OnCall, owners: Collection[str], systems: Mapping[str, Collection[str]]) -> Iterator[Fault]:

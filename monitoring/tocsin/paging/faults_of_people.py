@@ -11,8 +11,8 @@ from ..model import Severity
 from ..units import format_duration
 from .declared import Escalation, OnCall, Recipient, RecipientKind, Rotation, Schedule, Step, Team, ToolName, Way
 from .faults import KEEPS_SCHEDULES, Fault, FaultKind, key_of
-from .hours import instant
-from .hours_in_words import describe_gaps, describe_overlaps
+from .hours import instant, unclear
+from .hours_in_words import AHEAD, describe_gaps, describe_overlaps
 from .oncall_values import time_zone
 
 
@@ -46,6 +46,7 @@ def _rotation(oncall: OnCall, team: Team, schedule: Schedule, rotation: Rotation
     for participant in dict.fromkeys(rotation.participants):
         if participant not in members:
             yield f"{participant} takes turns but is no member of team {team.name}; {_nearest_address(participant, members)}"
+    yield from _clock_changes(rotation, ZoneInfo(schedule.time_zone), now)
     if rotation.ends is not None and instant(rotation.ends, ZoneInfo(schedule.time_zone)) <= now:
         yield f"has ended on {rotation.ends:%Y-%m-%d}; take it out"
     # "Minutes may take 0 or 30 as value": Opsgenie's API moves others without a word (Schedule Rotation API).
@@ -54,6 +55,27 @@ def _rotation(oncall: OnCall, team: Team, schedule: Schedule, rotation: Rotation
     odd = sorted({f"{clock:%H:%M}" for clock in clocks if clock.minute not in (0, 30)})
     if oncall.tool.name is ToolName.OPSGENIE and odd:
         yield f"Opsgenie keeps full and half hours only and would move {', '.join(odd)}; choose the nearest half hour"
+
+
+def _clock_changes(rotation: Rotation, zone: ZoneInfo, now: datetime) -> Iterator[str]:
+    """Handovers at times that clocks there never show, or show twice: tools differ in what they make of them."""
+    stated = [("starts", rotation.starts), *([("ends", rotation.ends)] if rotation.ends is not None else [])]
+    said = False
+    for key, moment in stated:
+        if problem := unclear(moment, zone):
+            said = True
+            yield f"{key} {moment:%Y-%m-%d %H:%M} {problem}"
+    days = rotation.turn // timedelta(days=1)
+    if said or len(rotation.participants) < 2 or rotation.turn % timedelta(days=1):
+        return
+    wall = now.astimezone(zone).replace(tzinfo=None)
+    moment = rotation.starts + max(0, (wall - rotation.starts) // rotation.turn + 1) * rotation.turn
+    last = min(wall + AHEAD, rotation.ends or datetime.max)  # noqa: DTZ901 - a wall-clock time
+    while moment < last:
+        if problem := unclear(moment, zone):
+            yield f"hands over on {moment:%Y-%m-%d} at {moment:%H:%M}, which {problem}"
+            return
+        moment += timedelta(days=days)
 
 
 def _covered(oncall: OnCall, schedule: Schedule, now: datetime) -> Iterator[str]:
@@ -106,6 +128,12 @@ def _steps(oncall: OnCall, escalation: Escalation, where: str) -> Iterator[Fault
         if step in seen:
             message = f"tells {step.recipient.kind} {step.recipient.name} again at the same time; take it out"
             yield Fault(FaultKind.ESCALATION, at, message)
+        if number == 1 and all(one.after for one in escalation.steps):
+            message = (
+                f"nobody is told for {format_duration(step.after)}; let the first step tell somebody at once, and take"
+                " its after out"
+            )
+            yield Fault(FaultKind.ESCALATION, f"{at}.after", message)
         latest = max(latest, step.after)
         seen.append(step)
         if problem := _nobody(oncall, step.recipient):

@@ -95,6 +95,28 @@ def instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return before + timedelta(seconds=high)
 
 
+def unclear(wall: datetime, zone: ZoneInfo) -> str:
+    """What is wrong with a time that clocks in ``zone`` skip or show twice, with the nearest that they show once; empty
+    for one that is clear."""
+    if _shown_once(wall, zone):
+        return ""
+    half = timedelta(minutes=30)
+    before = wall - (wall - wall.replace(minute=0)) % half
+    while not _shown_once(before, zone):
+        before -= half
+    after = before + half
+    while not _shown_once(after, zone):
+        after += half
+    skipped = wall.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) != wall
+    what = "does not exist" if skipped else "comes twice"
+    day = "" if before.date() == after.date() else f" the day before, on {before:%Y-%m-%d},"
+    return f"{what} in {zone.key}, where the clocks change then; take {before:%H:%M}{day} or {after:%H:%M}"
+
+
+def _shown_once(wall: datetime, zone: ZoneInfo) -> bool:
+    return wall.replace(tzinfo=zone, fold=0).utcoffset() == wall.replace(tzinfo=zone, fold=1).utcoffset()
+
+
 def _shifts(
     rotation: Rotation, zone: ZoneInfo, start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, datetime, str]]:

@@ -86,11 +86,30 @@ def _describe(spans: Sequence[Span], schedule: Schedule, now: datetime, what: Ca
             lines.append(f"{what(span)} from {_full(span.start, zone)} {schedule.time_zone} on")
         else:
             kinds.setdefault(_kind(span, zone), []).append(span)
-    for kind, recurring in kinds.items():
+    for kind, recurring in _without_changed_clocks(kinds, zone).items():
         lines.append(f"{what(recurring[0])} {_when(kind, recurring, zone, schedule.time_zone)}")
     if len(lines) > _MOST:
         return (*lines[:_MOST], f"{len(lines) - _MOST} more of other hours follow in the next 53 weeks")
     return tuple(lines)
+
+
+def _without_changed_clocks(kinds: dict[_Kind, list[Span]], zone: ZoneInfo) -> dict[_Kind, list[Span]]:
+    """What begins or ends otherwise only because the clocks change meanwhile is not told beside what it is otherwise."""
+
+    def told_already(kind: _Kind, spans: list[Span]) -> bool:
+        if not all(_offset(one.start, zone, before=True) != _offset(one.end, zone) for one in spans):
+            return False
+        return any(
+            other.rotations == kind.rotations and (other.starts == kind.starts or other.ends == kind.ends)
+            for other, more in kinds.items()
+            if other is not kind and len(more) > len(spans)
+        )
+
+    return {kind: spans for kind, spans in kinds.items() if not told_already(kind, spans)}
+
+
+def _offset(moment: datetime, zone: ZoneInfo, *, before: bool = False) -> timedelta | None:
+    return (moment - timedelta(seconds=before)).astimezone(zone).utcoffset()
 
 
 def _kind(span: Span, zone: ZoneInfo) -> _Kind:

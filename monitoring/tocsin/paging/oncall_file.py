@@ -3,7 +3,7 @@
     project = "shop"                       # marks what is Tocsin's in the tool
     environments = ["prod"]                # whose alarms reach the tool
     time_zone = "Europe/Vienna"            # of schedules that name none
-    second_way = "on-call-fallback@example.com"  # told when the way to the tool itself fails
+    second_way = "on-call-fallback@example.com"  # told when the way to the tool itself fails; or "+436601234567", by SMS
 
     [tool]
     name = "opsgenie"                      # or "jira", "pagerduty", "webhook"
@@ -104,7 +104,15 @@ def read_oncall(path: Path) -> OnCall:
     except OSError as error:
         raise InputError(f"{shown}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{shown}: not TOML: {' '.join(str(error).split())}; mend the file") from None
+        said = " ".join(str(error).split())
+        if values.looks_like_key(said):  # it names what stands twice
+            said = f"something is wrong {said[said.rfind('(at ') :]}" if "(at " in said else "something is wrong"
+            said = "something is wrong" if values.looks_like_key(said) else said
+        raise InputError(f"{shown}: not TOML: {said}; mend the file") from None
+    except RecursionError:
+        raise InputError(f"{shown}: tables or lists stand too deep within each other; mend the file") from None
+    except ValueError:  # Python's limit for numbers
+        raise InputError(f"{shown}: a number has too many digits; mend the file") from None
     return _Reader(shown).file(tree)
 
 
@@ -127,7 +135,7 @@ class _Reader(Tables):
             tool=read_tool(self, tree.get("tool", {})),
             environments=self.several(tree, "", "environments", values.mark, 'those whose alarms page, ["prod"]'),
             teams=read,
-            second_way=self.optional(tree, "", "second_way", values.email, ""),
+            second_way=self.optional(tree, "", "second_way", values.second_way, ""),
             heartbeat=None if beat is None else self.heartbeat(self.table(beat, "heartbeat")),
             accepted_gaps=MappingProxyType(gaps),
             accepted_overlaps=MappingProxyType(overlaps),
@@ -138,8 +146,8 @@ class _Reader(Tables):
         default = Heartbeat("")
         return Heartbeat(
             team=self.required(table, "heartbeat", "team", values.name, "the team that is paged when AWS falls silent"),
-            every=self.optional(table, "heartbeat", "every", values.minutes, default.every),
-            silent_after=self.optional(table, "heartbeat", "silent_after", values.minutes, default.silent_after),
+            every=self.optional(table, "heartbeat", "every", values.beat, default.every),
+            silent_after=self.optional(table, "heartbeat", "silent_after", values.silence, default.silent_after),
         )
 
     def team(self, name: str, body: Any, zone: str, gaps: dict[str, str], overlaps: dict[str, str]) -> Team:
@@ -156,7 +164,7 @@ class _Reader(Tables):
         escalation = table.get("escalation")
         return Team(
             name=name,
-            owners=self.several(table, where, "owners", values.text) if "owners" in table else (name,),
+            owners=self.several(table, where, "owners", values.words) if "owners" in table else (name,),
             members=found,
             routes=MappingProxyType(
                 {
@@ -164,7 +172,7 @@ class _Reader(Tables):
                     Severity.TICKET: self.route(table.get("tickets", "tool"), f"{where}.tickets"),
                 }
             ),
-            description=self.optional(table, where, "description", values.text, ""),
+            description=self.optional(table, where, "description", values.words, ""),
             schedules=tuple(
                 self.schedule(one, stated, f"{where}.schedules.{quoted(one)}", zone, gaps, overlaps)
                 for one, stated in schedules.items()
@@ -217,7 +225,7 @@ class _Reader(Tables):
             raise self.error(f"{where}.time_zone", 'is missing: here or at the top, such as "Europe/Vienna"')
         for key, accepted in (("gaps_because", gaps), ("overlaps_because", overlaps)):
             if key in table:
-                accepted[name] = self.read(f"{where}.{key}", values.text, table[key])
+                accepted[name] = self.read(f"{where}.{key}", values.words, table[key])
         rotations = self.table(table.get("rotations", {}), f"{where}.rotations")
         if not rotations:
             raise self.error(where, f"nobody is ever on call; add a table [{where}.rotations.…]")
@@ -265,7 +273,7 @@ class _Reader(Tables):
         return Escalation(
             name=self.optional(table, where, "name", values.name, team),
             steps=tuple(self.step(one, f"{where}.steps[{number}]") for number, one in enumerate(steps, 1)),
-            repeat_after=self.optional(table, where, "repeat_after", values.minutes, None),
+            repeat_after=self.optional(table, where, "repeat_after", values.repetition, None),
         )
 
     def step(self, body: Any, where: str) -> Step:

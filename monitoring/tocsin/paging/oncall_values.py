@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from ..errors import InputError, nearest
-from ..units import duration
+from ..units import duration, format_duration
 from .declared import Hours, SecretSource
 
 _MINUTE, _HOUR, _DAY, _WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
+# E.164, with the plus that Amazon SNS wants (https://docs.aws.amazon.com/sns/latest/dg/sms_sending-overview.html).
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9._-])?")
 _MARK = re.compile(r"[a-z][a-z0-9-]{0,31}")
 # Slack's ids; AWS Chatbot wants these, not names (CloudFormation, AWS::Chatbot::SlackChannelConfiguration).
@@ -35,6 +37,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _LONG_WORD = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}")
 _FIRST, _LAST = datetime(2000, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - wall-clock times, as in the file
 
+_NO_KEY = (
+    "looks like a key, which never stands in this file; take it out and renew it if it was committed, or write it in"
+    " words, with '-' or spaces between them"
+)
+
 #: What each kind of key source is written as.
 KEY_SOURCES = {
     "variable": "a variable of the environment",
@@ -45,8 +52,12 @@ KEY_SOURCES = {
 
 def shown(value: Any) -> str:
     """A value as an error repeats it: briefly, and not at all when it may be a key."""
-    written = repr(value)
-    if looks_like_key(written):
+    try:
+        written = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list of thousands of brackets
+        return "something too long to show"
+    # The addresses that chats and tools give out hold a key in their path.
+    if looks_like_key(written) or "://" in written:
         return "something that is not shown, because it looks like a key"
     return written if len(written) <= 60 else f"{written[:59]}…"
 
@@ -65,8 +76,16 @@ def text(value: Any) -> str:
     return value.strip()
 
 
+def words(value: Any) -> str:
+    """Text that is shown where people look, and so holds no key."""
+    if looks_like_key(text(value)) or ("://" in value and "hooks." in value):
+        raise InputError(_NO_KEY)
+    return text(value)
+
+
 def name(value: Any) -> str:
     """The name of a team, schedule, rotation or escalation."""
+    words(value)
     if not _NAME.fullmatch(text(value)):
         raise InputError(f"use at most 100 letters, digits, spaces, '.', '_' and '-' for a name, got {shown(value)}")
     return text(value)
@@ -74,6 +93,7 @@ def name(value: Any) -> str:
 
 def mark(value: Any) -> str:
     """The name of a project or an environment, which other names are made of."""
+    words(value)
     if not _MARK.fullmatch(text(value)):
         raise InputError(f"use at most 32 lower-case letters, digits and '-', a letter first, got {shown(value)}")
     return text(value)
@@ -83,6 +103,23 @@ def email(value: Any) -> str:
     """An e-mail address, without a name around it."""
     if not isinstance(value, str) or len(value) > 254 or not _EMAIL.fullmatch(value):
         raise InputError(f'must be an e-mail address such as "engagement-primary@example.com", got {shown(value)}')
+    return value
+
+
+def second_way(value: Any) -> str:
+    """An e-mail address, or a phone number that takes an SMS."""
+    if isinstance(value, str) and _PHONE.fullmatch(value):
+        return value
+    if isinstance(value, str) and (value.startswith("+") or value.replace(" ", "").isdecimal()):
+        raise InputError(
+            "must be a phone number with its country, a plus and at most 15 digits and nothing between them, such as"
+            f' "+436601234567", got {shown(value)}'
+        )
+    if not isinstance(value, str) or len(value) > 254 or not _EMAIL.fullmatch(value):
+        raise InputError(
+            'must be an e-mail address such as "on-call-fallback@example.com" or, for an SMS, a phone number such as'
+            f' "+436601234567", got {shown(value)}'
+        )
     return value
 
 
@@ -127,6 +164,9 @@ def time_zone(value: Any) -> str:
 
 def minutes(value: Any) -> timedelta:
     """A duration of whole minutes."""
+    hidden = isinstance(value, str) and shown(value) != repr(value)
+    if hidden:  # too long or too like a key to be one
+        raise InputError(f'must be whole minutes, such as "5min", got {shown(value)}')
     found = duration(value) if isinstance(value, str) else None
     if found is None or found % _MINUTE:
         raise InputError(f'must be whole minutes, such as "5min", got {shown(value)}')
@@ -137,7 +177,29 @@ def delay(value: Any) -> timedelta:
     """A duration of whole minutes, or none: ``"0min"``."""
     if isinstance(value, str) and _NOTHING.fullmatch(value.strip().lower()):
         return timedelta()
-    return minutes(value)
+    return up_to(_DAY, "a step waits for a day at most", minutes(value))
+
+
+def repetition(value: Any) -> timedelta:
+    """How long after its last step an escalation begins again."""
+    return up_to(_DAY, "an escalation begins again within a day", minutes(value))
+
+
+def beat(value: Any) -> timedelta:
+    """How often the dead-man's switch pings."""
+    return up_to(_HOUR, "the dead-man's switch pings once an hour at least", minutes(value))
+
+
+def silence(value: Any) -> timedelta:
+    """How long AWS may be silent."""
+    return up_to(_WEEK, "a silence of more than a week is no watch", minutes(value))
+
+
+def up_to(most: timedelta, why: str, found: timedelta) -> timedelta:
+    """A duration that is not absurd."""
+    if found > most:
+        raise InputError(f"{format_duration(found)} is too long: {why}; state at most {format_duration(most)}")
+    return found
 
 
 def turn(value: Any) -> timedelta:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import socket
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +25,9 @@ from ..errors import PagingError
 _REPEATABLE: Final = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 _CONNECT_SECONDS: Final = 10.0
 _FIRST_WAIT: Final = 0.5
+#: More than any of the tools tells at once: lists come in pages.
+_LONGEST_ANSWER: Final = 10_000_000
+_CHUNK: Final = 65_536
 #: A text shorter than this is no key, and blotting it out would make the rest unreadable.
 _SHORTEST_KEY: Final = 6
 
@@ -51,7 +57,7 @@ class Rest:
 
     ``headers`` go with each request and hold the key; ``secrets`` are further texts that no error may show.
     ``key_shown`` is how an error names the key, ``tool`` how it names the tool.  A call is tried ``attempts`` times, each
-    for ``patience`` seconds of silence.  No wait is longer than ``longest_wait`` seconds: where the tool asks for a
+    for ``patience`` seconds of silence and ``whole`` seconds altogether.  No wait is longer than ``longest_wait`` seconds: where the tool asks for a
     longer one, that is an error at once, because to ask sooner is what it forbids.
 
     A POST creates, so it is sent again only where it cannot have been carried out: no connection, 429, or 503 with
@@ -70,12 +76,13 @@ class Rest:
         attempts: int = 6,
         longest_wait: float = 60.0,
         patience: float = 30.0,
+        whole: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = _refuse_unsafe(base_url)
         self.sleep = sleep
         self._key_shown, self._tool = key_shown, tool
-        self._attempts, self._longest_wait, self._patience = attempts, longest_wait, patience
+        self._attempts, self._longest_wait, self._patience, self._whole = attempts, longest_wait, patience, whole
         if any(not value.isascii() or not value.isprintable() or value != value.strip() for value in headers.values()):
             raise PagingError(f"{key_shown} holds characters that no key has: look for a line break or a space in it")
         self._headers = {"Accept": "application/json", "User-Agent": "tocsin", **headers}
@@ -84,6 +91,20 @@ class Rest:
 
     def __repr__(self) -> str:
         return f"Rest({self.base_url!r})"
+
+    def carrying(self, headers: Mapping[str, str]) -> Rest:
+        """The same tool, asked with other headers: another key."""
+        return Rest(
+            self.base_url,
+            headers,
+            key_shown=self._key_shown,
+            tool=self._tool,
+            attempts=self._attempts,
+            longest_wait=self._longest_wait,
+            patience=self._patience,
+            whole=self._whole,
+            sleep=self.sleep,
+        )
 
     def get(self, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> Any:
         """What is there.  Raises PagingError, as all of these do."""
@@ -161,25 +182,105 @@ class Rest:
         import urllib3
 
         if self._pool is None:
-            self._pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._patience))
+            self._pool = _Pool(urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._patience))
         address = f"{self.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
         sent = {**self._headers, **headers}
         content = None
         if body is not None:
             content = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
+        cut = threading.Event()
+        late = _Failure(f"did not finish its answer within {self._whole:g} s", perhaps_done=True)
         try:
-            # Neither redirects nor attempts are left to urllib3: it would carry the key along, and not say so.
-            answer = self._pool.request(method, address, body=content, headers=sent, redirect=False, retries=False)
+            with self._pool.cut_after(self._whole, cut):
+                answer, told = self._pool.ask(method, address, content, sent)
         except urllib3.exceptions.SSLError:
+            if cut.is_set():
+                return late
             return _Failure("its certificate is not to be trusted, or this is no HTTPS", final=True)
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
-            return _Failure("cannot be reached", certainly_not_done=True)
+            return _Failure(f"{_origin(self.base_url)} cannot be reached", certainly_not_done=True)
         except urllib3.exceptions.ReadTimeoutError:
             return _Failure(f"did not answer within {self._patience:g} s", perhaps_done=True)
         except (urllib3.exceptions.HTTPError, OSError):
+            if cut.is_set():
+                return late
             return _Failure("cut the connection before the end of its answer", perhaps_done=True)
-        return _judge(answer.status, answer.headers, answer.data)
+        if cut.is_set():  # an answer without a length ends where it is cut
+            return late
+        if told is None:
+            return _Failure(f"{answer.status}: the answer is longer than {_LONGEST_ANSWER // 1_000_000} MB", final=True)
+        return _judge(answer.status, answer.headers, told)
+
+
+class _Pool:
+    """Connections that can be cut while they are in use: a server that trickles is silent for no moment."""
+
+    def __init__(self, timeout: Any) -> None:
+        import urllib3
+
+        self._open: list[Any] = []
+        self._manager = urllib3.PoolManager(timeout=timeout)
+        self._manager.pool_classes_by_scheme = {
+            scheme: type("Kept", (pool,), {"ConnectionCls": self._kept(pool.ConnectionCls)})
+            for scheme, pool in (("http", urllib3.HTTPConnectionPool), ("https", urllib3.HTTPSConnectionPool))
+        }
+
+    def _kept(self, connection: Any) -> Any:
+        known = self._open
+
+        def connect(one: Any) -> None:
+            known.append(one)
+            connection.connect(one)
+            known.append(one.sock)  # an answer without a length takes it away from its connection
+
+        return type("Kept", (connection,), {"connect": connect})
+
+    def ask(
+        self, method: str, address: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[Any, bytes | None]:
+        """The answer and what it says, None for more than anybody asks for."""
+        # Neither redirects nor attempts are left to urllib3: it would carry the key along, and not say so.
+        answer = self._manager.request(
+            method, address, body=content, headers=headers, redirect=False, retries=False, preload_content=False
+        )
+        told = bytearray()
+        while chunk := answer.read(_CHUNK):
+            told += chunk
+            if len(told) > _LONGEST_ANSWER:
+                answer.close()
+                return answer, None
+        answer.release_conn()
+        return answer, bytes(told)
+
+    @contextmanager
+    def cut_after(self, seconds: float, cut: threading.Event) -> Iterator[None]:
+        """End the block's connections after so long; ``cut`` tells of it."""
+
+        def end() -> None:
+            cut.set()
+            for one in tuple(self._open):
+                held = one if isinstance(one, socket.socket) else one.sock
+                if held is not None:
+                    with suppress(OSError):
+                        # The socket's own: that of TLS would change what the reading side is at.
+                        socket.socket.shutdown(held, socket.SHUT_RDWR)
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._open[:] = [one for one in self._open if isinstance(one, socket.socket) and one.fileno() >= 0]
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of an address, and nothing that may be secret."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +299,7 @@ def _judge(status: int, headers: Mapping[str, str], content: bytes) -> Answer | 
     try:
         value = json.loads(content) if content.strip() else None
         readable = True
-    except ValueError:
+    except (ValueError, RecursionError):
         value, readable = None, False
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         there = urlsplit(headers.get("Location", "")).hostname or "another address"
@@ -244,19 +345,24 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _message_of(value: Any) -> str:
+def _message_of(value: Any, depth: int = 0) -> str:
     """What the tool says is wrong, wherever in its answer it says so."""
     if isinstance(value, str):
         return value[:300]
+    if depth > 5:
+        return ""
     if isinstance(value, list):
-        return "; ".join(filter(None, (_message_of(one) for one in value[:3])))
+        return "; ".join(filter(None, (_message_of(one, depth + 1) for one in value[:3])))
     if not isinstance(value, dict):
         return ""
     texts = [
-        _message_of(value.get(name)) for name in ("message", "error", "title", "detail", "errors", "errorMessages")
+        _message_of(value.get(name), depth + 1)
+        for name in ("message", "error", "title", "detail", "errors", "errorMessages")
     ]
     if isinstance(value.get("errors"), dict):
-        texts.append("; ".join(f"{name}: {_message_of(one)}" for name, one in list(value["errors"].items())[:3]))
+        texts.append(
+            "; ".join(f"{name}: {_message_of(one, depth + 1)}" for name, one in list(value["errors"].items())[:3])
+        )
     return "; ".join(dict.fromkeys(filter(None, texts)))[:300]
 
 

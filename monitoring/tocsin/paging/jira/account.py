@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from ...errors import PagingError
 from ..tool import Found, Kind
-from .bodies import DAYS, Ids
+from .bodies import ALERT_TEXTS, DAYS, Ids
 
 if TYPE_CHECKING:
     from ..rest import Rest
@@ -295,22 +295,36 @@ def read_routing_rule(one: Mapping[str, Any], team: str, position: int | None, i
 
 
 def read_integration(one: Mapping[str, Any], actions: Iterable[Mapping[str, Any]], ids: Ids) -> dict[str, Any]:
-    """An integration, with the priority that its creating action gives; never its key."""
-    creating = creating_action(actions)
-    priority = str((creating.get("fieldMappings") or {}).get("priority") or "") if creating else ""
+    """An integration, with what its actions make of what comes in; never its key."""
+    known = list(actions)
+    creating, closing = mappings_of(known, "create"), mappings_of(known, "close")
     return {
         "team": ids.name_of("team", str(one.get("teamId") or "")),
         "type": one.get("type"),
         "enabled": bool(one.get("enabled")),
-        "priority": priority,
+        "priority": str(creating.get("priority") or ""),
+        **(
+            {
+                "alerts": {name: str(creating.get(name) or "") for name in ALERT_TEXTS},
+                "closes": str(closing.get("alias") or ""),
+            }
+            if one.get("type") == "CloudWatch"
+            else {}
+        ),
     }
 
 
-def creating_action(actions: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The action that makes an alert of what comes in."""
+def incoming_action(actions: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
+    """The action that makes an alert of what comes in (``create``), or closes one (``close``)."""
     return next(
-        (one for one in actions if one.get("type") == "create" and one.get("direction", "incoming") == "incoming"), None
+        (one for one in actions if one.get("type") == kind and one.get("direction", "incoming") == "incoming"), None
     )
+
+
+def mappings_of(actions: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:
+    """What an action fills the fields of an alert with."""
+    action = incoming_action(actions, kind)
+    return (action.get("fieldMappings") or {}) if action else {}
 
 
 def read_heartbeat(one: Mapping[str, Any], team: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ...errors import PagingError
@@ -21,6 +21,13 @@ from ..hours import days_until_end, instant
 from ..tool import Kind, Thing, heartbeat_name, integration_name
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+#: What an alert says, from the fields of CloudWatch's message: the routing rules look for the alarm's own words in the
+#: description, and OK closes what has the alias of ALARM.
+ALERT_TEXTS: Final = {
+    "alias": "{{AlarmName}}",
+    "message": "{{AlarmName}}",
+    "description": "{{AlarmDescription}}\n\nReason: {{NewStateReason}}\nSince: {{StateChangeTime}}",
+}
 #: How often an escalation that repeats begins again; Opsgenie and its successor allow up to 20.
 REPEATS = 20
 
@@ -228,6 +235,12 @@ def _integrations(project: str, environment: str, team: Team) -> list[Thing]:
                 "type": integration_type(route),
                 "enabled": True,
                 "priority": PRIORITIES[severity],
+                # What the forwarder sends says all of this itself.
+                **(
+                    {"alerts": ALERT_TEXTS, "closes": ALERT_TEXTS["alias"]}
+                    if integration_type(route) == "CloudWatch"
+                    else {}
+                ),
             },
         )
         for owner in team.owners

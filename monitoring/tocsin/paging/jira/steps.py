@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from ...errors import PagingError
 from ..changes import is_marked
 from ..rest import Rest, RestError
 from ..tool import Action, Change, Found, Kind, Thing
-from .account import JiraAccount, by_team, creating_action
+from .account import JiraAccount, by_team, incoming_action
 from .bodies import Ids
+
+#: What closes an alert, where Jira brings no such action with an integration.
+_CLOSING: Final = {
+    "type": "close",
+    "name": "Close the alert",
+    "domain": "alert",
+    "direction": "incoming",
+    "groupType": "updating",
+    "enabled": True,
+    "filter": {
+        "conditionMatchType": "match-all-conditions",
+        "conditions": [{"field": "NewStateValue", "not": False, "operation": "equals", "expectedValue": "OK"}],
+    },
+}
 
 
 class JiraSteps:
@@ -61,9 +75,9 @@ class JiraSteps:
                 "enabled": False,
             },
         )
-        if not made.get("apiKey"):
+        if not isinstance(made, dict) or not made.get("apiKey") or not made.get("id"):
             raise PagingError(f"Jira: the answer to making the integration {wanted.name!r} holds no key; apply again")
-        self._set_priority(made["id"], wanted.body["priority"])
+        self._set_actions(made["id"], wanted)
         self.keys[wanted.name] = made["apiKey"]
 
     def _schedule(self, change: Change, wanted: Thing, ids: Ids, project: str) -> None:
@@ -75,7 +89,10 @@ class JiraSteps:
         }
         there = _there(change, self._account.schedules(), project)
         if there is None:
-            there = str(self._ops.post("/v1/schedules", plain)["id"])
+            made = self._ops.post("/v1/schedules", plain)
+            if not isinstance(made, dict) or not made.get("id"):
+                raise PagingError("Jira: POST /v1/schedules: the answer tells of no schedule: is this Jira's address?")
+            there = str(made["id"])
         else:
             self._ops.patch(f"/v1/schedules/{quoted(there)}", plain)
         address = f"/v1/schedules/{quoted(there)}/rotations"
@@ -143,17 +160,32 @@ class JiraSteps:
         team = ids.id_of("team", wanted.body["team"])
         if there.get("teamId") != team:
             self._ops.patch(f"/v1/integrations/{quoted(there['id'])}", {"teamId": team})
-        self._set_priority(there["id"], wanted.body["priority"])
+        self._set_actions(there["id"], wanted)
 
-    def _set_priority(self, integration: str, priority: str) -> None:
-        creating = creating_action(self._account.actions(integration))
+    def _set_actions(self, integration: str, wanted: Thing) -> None:
+        """Say what an alert holds and by what it is closed; filters stay Jira's own, which knows its fields best."""
+        path = f"/v1/integrations/{quoted(integration)}/actions"
+        actions = list(self._account.actions(integration))
+        creating = incoming_action(actions, "create")
         if creating is None:
             raise PagingError("Jira: an integration has no action that creates alerts; delete it and apply again")
-        mappings = dict(creating.get("fieldMappings") or {})
-        if mappings.get("priority") != priority:
-            sent = {key: value for key, value in creating.items() if key not in ("id", "order")}
-            sent["fieldMappings"] = {**mappings, "priority": priority}
-            self._ops.patch(f"/v1/integrations/{quoted(integration)}/actions/{quoted(str(creating['id']))}", sent)
+        stated = {**wanted.body.get("alerts", {}), "priority": wanted.body["priority"]}
+        self._set_mappings(path, creating, stated)
+        if "closes" not in wanted.body:
+            return
+        closes = {"alias": wanted.body["closes"]}
+        closing = incoming_action(actions, "close")
+        if closing is None:
+            self._ops.post(path, {**_CLOSING, "fieldMappings": closes})
+        else:
+            self._set_mappings(path, closing, closes)
+
+    def _set_mappings(self, path: str, action: Mapping[str, Any], stated: Mapping[str, Any]) -> None:
+        mappings = dict(action.get("fieldMappings") or {})
+        if any(mappings.get(name) != value for name, value in stated.items()):
+            sent = {key: value for key, value in action.items() if key not in ("id", "order")}
+            sent["fieldMappings"] = {**mappings, **stated}
+            self._ops.patch(f"{path}/{quoted(str(action['id']))}", sent)
 
     def _heartbeat(self, wanted: Thing, ids: Ids) -> None:
         address = f"/v1/teams/{quoted(ids.id_of('team', wanted.body['team']))}/heartbeats"

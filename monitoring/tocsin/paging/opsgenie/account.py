@@ -13,7 +13,7 @@ from ..changes import is_marked
 from ..declared import OnCall
 from ..rest import Rest, RestError
 from ..tool import Found, Kind, Thing, heartbeat_name
-from .bodies import API, OWNED_BY, owner_mark, ping_name, rule_prefix
+from .bodies import API, OWNED_BY, closing_mark, closing_prefix, owner_mark, ping_name, rule_prefix
 from .rotations import restriction_there, rotation_there
 
 #: What an integration's way of opening alerts is compared by; the filter is Opsgenie's own for the kind of integration.
@@ -98,8 +98,8 @@ class OpsgenieAccount:
             )
 
     def _find_integrations(self, names: set[tuple[Kind, str]], declared: OnCall, environment: str) -> Iterator[Found]:
-        ours = owner_mark(declared, environment)
-        begins = f"{heartbeat_name(declared.project, environment)}-"
+        ours, closing = owner_mark(declared, environment), closing_mark(declared.project)
+        begins = (f"{heartbeat_name(declared.project, environment)}-", closing_prefix(declared.project))
         for meta in self.integrations:
             name = meta["name"]
             if not name.startswith(begins):
@@ -112,7 +112,9 @@ class OpsgenieAccount:
             wanted = (Kind.INTEGRATION, name) in names
             # Of a name that begins like ours, only what says so itself is ours: it may be another environment's.  One
             # that says nothing was cut off in the making, and is ours if its name is.
-            owned = whose == ours or (whose is None and (wanted or name == ping_name(declared.project, environment)))
+            owned = whose in (ours, closing) or (
+                whose is None and (wanted or name == ping_name(declared.project, environment))
+            )
             if owned or wanted:
                 body = self._integration(whole, actions, whose or ours)
                 yield Found(Kind.INTEGRATION, name, body, meta["id"], owned)
@@ -257,6 +259,11 @@ class OpsgenieAccount:
         found = self._data(path, query)
         if not isinstance(found, list):
             raise PagingError(f"Opsgenie: GET {path}: answers no list: is this Opsgenie's address?")
+        fields = ("id",) if path.endswith("/routing-rules") else ("id", "name")
+        if not all(isinstance(one, dict) and all(one.get(field) for field in fields) for one in found):
+            raise PagingError(
+                f"Opsgenie: GET {path}: something in the answer has no {' and '.join(fields)}: is this Opsgenie's address?"
+            )
         return found
 
     def _get(self, path: str) -> Mapping[str, Any] | None:

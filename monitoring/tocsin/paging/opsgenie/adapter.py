@@ -9,6 +9,7 @@ still off in a later run is made anew, and `renew` makes one anew on purpose.
 
 from __future__ import annotations
 
+import secrets
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -20,7 +21,7 @@ from ..declared import OnCall, RecipientKind, Route, ToolName
 from ..rest import Rest, RestError
 from ..tool import Change, Delivery, Found, KeyNotToldError, Kind, Thing, ToolAlert, heartbeat_name, integration_name
 from .account import OpsgenieAccount
-from .bodies import API, integration_type, ping_name, things
+from .bodies import API, closing_mark, closing_prefix, integration_type, ping_name, things
 from .calls import OpsgenieCalls
 from .writes import OpsgenieWrites
 
@@ -38,8 +39,8 @@ class Opsgenie:
     name = ToolName.OPSGENIE.value
     drills_wake_nobody = True
 
-    def __init__(self, rest: Rest, *, key_shown: str = "the key") -> None:
-        self._rest, self._key_shown = rest, key_shown
+    def __init__(self, rest: Rest, *, key_shown: str = "the key", project: str = "") -> None:
+        self._rest, self._key_shown, self._project = rest, key_shown, project
         self._keys: dict[str, str] = {}  # by name of the integration, told in this run
         self._calls = OpsgenieCalls(rest)
         self._writes = OpsgenieWrites(rest, self._calls, self._keys)
@@ -52,7 +53,8 @@ class Opsgenie:
             raise PagingError(f"{declared.path}: tool.region: {tool.region!r}: Opsgenie has us and eu")
         headers = {"Authorization": f"GenieKey {key}"}
         where = url or tool.url or ADDRESSES[tool.region]
-        return cls(Rest(where, headers, key_shown=tool.key.shown, tool="Opsgenie"), key_shown=tool.key.shown)
+        rest = Rest(where, headers, key_shown=tool.key.shown, tool="Opsgenie")
+        return cls(rest, key_shown=tool.key.shown, project=declared.project)
 
     # What is and what should be
 
@@ -150,8 +152,37 @@ class Opsgenie:
         return self._calls.find_alert(alias)
 
     def close_alert(self, alias: str, note: str) -> None:
-        """Close the open alert of that alias, if there is one."""
-        self._calls.close_alert(alias, note)
+        """Close the open alert of that alias, if there is one.
+
+        A key of the account's settings may not
+        (https://support.atlassian.com/opsgenie/docs/api-key-management/), but it may make an integration whose key may:
+        that one closes the alert, and goes again.
+        """
+        try:
+            self._calls.close_alert(alias, note)
+        except RestError as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+        else:
+            return
+        there = self._calls.find_alert(alias)
+        if there is not None and there.open:
+            self._close_by_integration(alias, note)
+
+    def _close_by_integration(self, alias: str, note: str) -> None:
+        name = closing_prefix(self._project) + secrets.token_hex(4)
+        try:
+            key = self._writes.make_closing_integration(name, closing_mark(self._project))
+            try:
+                OpsgenieCalls(self._rest.carrying({"Authorization": f"GenieKey {key}"})).close_alert(alias, note)
+            finally:
+                self._writes.drop_integrations(name)
+        except PagingError as error:
+            raise PagingError(
+                f"Opsgenie: {self._key_shown} may not close alerts, as no key of its Settings, API key management, may,"
+                f" and an integration of Tocsin's own could not do it and go again ({error}): close {alias} in"
+                f" Opsgenie, and delete the integration {name} if it is there"
+            ) from None
 
     def _key_of(self, name: str, address: str) -> str:
         if (key := self._keys.get(name)) is not None:

@@ -77,6 +77,16 @@ def ping_name(project: str, environment: str) -> str:
     return f"{heartbeat_name(project, environment)}-heartbeat"
 
 
+def closing_prefix(project: str) -> str:
+    """What the names of the integrations begin with that are made to close an alert, and go again."""
+    return f"tocsin-{project}-closing-"
+
+
+def closing_mark(project: str) -> str:
+    """Whose such an integration is: no environment's, so that the next run clears one away that was left behind."""
+    return f"{project}/closing"
+
+
 def rule_prefix(project: str) -> str:
     """What the names of this project's routing rules begin with."""
     return f"tocsin-{project} "

@@ -111,7 +111,14 @@ class OpsgenieCalls:
             return call(*values, **named)
         except PagingError:
             raise
-        except Exception as error:
+        except (
+            _sdk().exceptions.OpenApiException,
+            ValueError,
+            TypeError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+        ) as error:
             name = getattr(call, "__name__", "a call")
             raise PagingError(f"Opsgenie: {name}: the answer is not as described ({type(error).__name__})") from None
 

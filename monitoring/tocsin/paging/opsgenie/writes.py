@@ -147,7 +147,7 @@ class OpsgenieWrites:
         if thing.body["type"] == API:
             body |= {"allowReadAccess": False, "allowWriteAccess": True, "allowDeleteAccess": False}
         try:
-            made: Mapping[str, Any] = self._rest.post("/v2/integrations", body)["data"]
+            made = self._made(body)
         except RestError as error:
             if not error.unknown and error.status != HTTPStatus.CONFLICT:
                 raise
@@ -156,7 +156,7 @@ class OpsgenieWrites:
                 raise
             # Made, but its key was in the answer that did not come.
             self._gone(f"/v2/integrations/{_quoted(there['id'])}")
-            made = self._rest.post("/v2/integrations", body)["data"]
+            made = self._made(body)
         if key := made.get("apiKey"):
             self._keys[thing.name] = str(key)
         if made.get("enabled"):
@@ -171,11 +171,47 @@ class OpsgenieWrites:
 
     def replace_integration(self, thing: Thing) -> None:
         """Make an integration anew, with a new key."""
-        for one in OpsgenieAccount(self._rest).integrations:
-            if one["name"] == thing.name:
-                self._gone(f"/v2/integrations/{_quoted(one['id'])}")
+        self.drop_integrations(thing.name)
         self._keys.pop(thing.name, None)
         self._integration(thing, None)
+
+    def make_closing_integration(self, name: str, mark: str) -> str:
+        """Make an integration of no team, which sees all alerts and may change them; its key is returned."""
+        body = {
+            "type": API,
+            "name": name,
+            "allowReadAccess": True,
+            "allowWriteAccess": True,
+            "allowDeleteAccess": False,
+            "allowConfigurationAccess": False,
+            "suppressNotifications": True,
+            "extraProperties": {OWNED_BY: mark},
+        }
+        try:
+            made = self._made(body)
+        except PagingError:
+            self.drop_integrations(name)  # it may be there all the same
+            raise
+        if not (key := str(made.get("apiKey") or "")):
+            self.drop_integrations(name)
+            raise PagingError("Opsgenie: POST /v2/integrations: the answer holds no key of the integration")
+        return key
+
+    def drop_integrations(self, name: str) -> None:
+        """Remove the integrations of that name."""
+        for one in OpsgenieAccount(self._rest).integrations:
+            if one["name"] == name:
+                self._gone(f"/v2/integrations/{_quoted(one['id'])}")
+
+    def _made(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Make an integration.  Raises PagingError for an answer that does not tell of it."""
+        answer = self._rest.post("/v2/integrations", body)
+        made = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(made, dict) or not made.get("id"):
+            raise PagingError(
+                "Opsgenie: POST /v2/integrations: the answer tells of no integration: is this Opsgenie's address?"
+            )
+        return made
 
     def _update_integration(self, thing: Thing, identifier: str) -> None:
         whole = OpsgenieAccount(self._rest).integration(identifier)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..opsgenie.integrations import ACTION_KINDS
 from ..routing_table import Response, Route
 from ..shapes import ACTION_FILTER, PRIORITY, flag, one_of, shape, text
 from ..state import new_key
@@ -48,6 +49,7 @@ def routes(oncall: EmbeddedOnCall) -> Sequence[Route]:
         route("PATCH", "/integrations/{id}", _change_integration),
         route("DELETE", "/integrations/{id}", _drop_integration),
         route("GET", actions, lambda call: call.page(_actions(call))),
+        route("POST", actions, _make_action),
         route("PATCH", f"{actions}/{{id}}", _change_action),
     )
 
@@ -75,19 +77,12 @@ def _make_integration(call: Call) -> Response:
         raise refused(409, f"There is already an integration with name {body['name']}")
     team = owner_team(call, body.pop("teamId", None))
     made = call.state.integrations.add({"enabled": True, "priority": "P3", **body, **team, "apiKey": new_key()})
-    mappings = {"alias": "{{alarm_name}}", "message": "{{subject}}", "priority": "P3", "tags": []}
-    call.state.table("jira actions").add(
-        {
-            "integrationId": made["id"],
-            "type": "create",
-            "name": "Create Alert",
-            "domain": "alert",
-            "direction": "incoming",
-            "groupType": "forwarding",
-            "fieldMappings": {**mappings, **({"priority": "{{priority}}"} if made["type"] == "API" else {})},
-            "enabled": True,
-        }
-    )
+    # What Jira's own actions of a CloudWatch integration say is not published: none of it may be counted on.
+    mappings = {"alias": "{{MessageId}}", "message": "{{Subject}}", "description": "{{NewStateReason}}"}
+    priority = "{{priority}}" if made["type"] == "API" else "P3"
+    _add_action(call, made, "create", {**mappings, "priority": priority, "tags": []}, "ALARM")
+    _add_action(call, made, "close", {"alias": "{{MessageId}}"}, "OK")
+    _translate(call, made)
     return Response(201, {**_integration(made), "apiKey": made["apiKey"]})
 
 
@@ -110,10 +105,49 @@ def _actions(call: Call) -> list[dict[str, Any]]:
     return [without(one, "integrationId") for one in found]
 
 
+def _add_action(call: Call, integration: dict[str, Any], kind: str, mappings: dict[str, Any], state: str) -> None:
+    condition = {"field": "NewStateValue", "not": False, "operation": "equals", "expectedValue": state}
+    call.state.table("jira actions").add(
+        {
+            "integrationId": integration["id"],
+            "type": kind,
+            "name": f"{kind.capitalize()} Alert",
+            "domain": "alert",
+            "direction": "incoming",
+            "groupType": "forwarding" if kind == "create" else "updating",
+            "filter": {"conditionMatchType": "match-all-conditions", "conditions": [condition]},
+            "fieldMappings": mappings,
+            "enabled": True,
+        }
+    )
+
+
+def _make_action(call: Call) -> Response:
+    integration, body = _named(call, "integrationId"), call.body(shape(_ACTION_FIELDS, ("type", "name")))
+    action = call.state.table("jira actions").add({"fieldMappings": {}, **body, "integrationId": integration["id"]})
+    _translate(call, integration)
+    return Response(201, without(action, "integrationId"))
+
+
 def _change_action(call: Call) -> Response:
     integration, body = _named(call, "integrationId"), call.body(shape(_ACTION_FIELDS))
     action = call.found(call.state.table("jira actions"), "Integration action")
     action.update(body)
-    if (priority := action["fieldMappings"].get("priority")) and not PRIORITY(priority):
-        integration["priority"] = priority
+    _translate(call, integration)
     return Response(200, without(action, "integrationId"))
+
+
+def _translate(call: Call, integration: dict[str, Any]) -> None:
+    """Keep the actions in the form that CloudWatch's messages are taken by."""
+    kinds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in ACTION_KINDS}
+    for action in call.state.table("jira actions"):
+        if action["integrationId"] != integration["id"] or not action.get("enabled", True):
+            continue
+        mappings = action["fieldMappings"]
+        if action["type"] == "create" and not PRIORITY(mappings.get("priority")):
+            integration["priority"] = mappings["priority"]
+        texts = {name: value for name, value in mappings.items() if isinstance(value, str) and name != "priority"}
+        kinds[action["type"]].append(
+            {"user": "CloudWatch", "note": "", "alias": "", **texts, "filter": action.get("filter")}
+        )
+    integration["actions"] = kinds
