@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 from unittest.mock import patch
+from urllib.error import HTTPError
 
 import botocore.client
 from botocore.config import Config
@@ -28,7 +29,9 @@ from botocore.retries.standard import ExponentialBackoff
 
 from deploy import clients
 
-READ_TIMEOUT = 0.2  # seconds that the clients wait for an answer, when answers come late
+READ_TIMEOUT = (
+    1.0  # seconds that the clients wait for an answer, when answers come late; a busy machine answers within it
+)
 LATE = 2 * READ_TIMEOUT * 1000  # milliseconds after which the proxy passes a request on, when nobody waits any more
 SHORT = 2  # faults in a row that a call must ride out; the handlers' clients try four times
 
@@ -143,6 +146,7 @@ def proxy(upstream: str, log: Any) -> Iterator[Proxy]:
     try:
         running = Proxy(f"http://127.0.0.1:{port}")
         _wait_for(running, child)
+        _warm(running)
         yield running
     finally:
         child.terminate()
@@ -159,6 +163,19 @@ def _wait_for(running: Proxy, child: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise AssertionError("the proxy does not answer")
+
+
+def _warm(running: Proxy) -> None:
+    """One call through it: the first takes seconds on a busy machine, longer than clients wait where answers come late."""
+    running.ask(
+        "rules", "POST", [{"service": "dynamodb", "operation": "ListTables", "body": "Limit == `1`", "latency": 1}]
+    )
+    headers = {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "application/x-amz-json-1.0"}
+    request = urllib.request.Request(running.endpoint, data=b'{"Limit": 1}', headers=headers)
+    with suppress(HTTPError), urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60):
+        pass  # it is not signed, so whatever the answer is
+    assert running.fired(), "the proxy does not see the calls"
+    running.ask("rules", "POST", [])
 
 
 class Partial(ThreadingHTTPServer):
