@@ -51,6 +51,7 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.bench_loader
 	$(BIN)/python -m tests.bench_notification
 	$(BIN)/python -m tests.bench_oncall
+	$(BIN)/python -m tests.bench_review
 
 setup: $(STAMP) $(LINT_STAMP)
 

@@ -66,6 +66,20 @@ def test_addresses_reach_the_texts(tmp_path: Path) -> None:
     assert settings.dashboards == "https://grafana.example.com"
 
 
+def test_a_history_may_lie_in_a_bucket_and_months_begin_where_the_team_is(tmp_path: Path) -> None:
+    assert (Project(tmp_path).history, Project(tmp_path).timezone) == ("history", "UTC")
+    (tmp_path / "tocsin.toml").write_text('history = "s3://reviews/tocsin"\ntimezone = "Europe/Berlin"\n')
+    project = find_project(tmp_path)
+    assert (project.history, project.timezone) == ("s3://reviews/tocsin", "Europe/Berlin")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "", "/etc/passwd", "../UTC", "+02:00"])
+def test_a_time_zone_is_one_that_the_database_knows(tmp_path: Path, zone: str) -> None:
+    (tmp_path / "tocsin.toml").write_text(f'timezone = "{zone}"\n')
+    with pytest.raises(InputError, match=r"tocsin\.toml: timezone .* is not known; name one such as Europe/Berlin"):
+        find_project(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [

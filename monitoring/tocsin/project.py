@@ -6,6 +6,7 @@ import posixpath
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .errors import InputError, nearest
 from .plan import Settings
@@ -31,6 +32,9 @@ class Project:
     routing: str = "deploy/routing.yaml"
     environments: str = "deploy/environments.toml"
     oncall: str = "deploy/oncall.toml"
+    history: str = "history"
+    review: str = "review"
+    timezone: str = "UTC"
     runbooks_url: str = ""
     dashboards_url: str = ""
 
@@ -42,6 +46,7 @@ class Project:
 
 _KEYS = tuple(field.name for field in fields(Project) if field.name not in ("root", "source"))
 _ADDRESSES = ("runbooks_url", "dashboards_url")
+_BUCKET = "s3://"
 
 
 def find_project(start: Path) -> Project:
@@ -80,8 +85,21 @@ def _read(root: Path, source: str, table: dict[str, object]) -> Project:
             raise InputError(f"{source}: unknown key {key!r}; {nearest(key, _KEYS)}")
         if not isinstance(value, str):
             raise InputError(f"{source}: {key} must be text, got {value!r}")
-        texts[key] = value if key in _ADDRESSES else _inside(source, key, value)
+        if key == "timezone":
+            texts[key] = _zone(source, value)
+        elif key in _ADDRESSES or (key == "history" and value.startswith(_BUCKET)):
+            texts[key] = value
+        else:
+            texts[key] = _inside(source, key, value)
     return Project(root, source, **texts)
+
+
+def _zone(source: str, name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputError(f"{source}: timezone {name!r} is not known; name one such as Europe/Berlin or UTC") from None
+    return name
 
 
 def _inside(source: str, key: str, text: str) -> str:

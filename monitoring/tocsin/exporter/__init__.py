@@ -1,0 +1,1 @@
+"""The exporter: promises, budgets, burn rates and alarm states for Prometheus."""
