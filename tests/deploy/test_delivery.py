@@ -34,7 +34,7 @@ LINT = ROOT / ".venv-lint" / "bin" / "check-jsonschema"
 # IAM quotas, "IAM and AWS STS character limits", white space not counted.
 MANAGED_POLICY, INLINE_POLICIES = 6_144, 10_240
 
-# The action that makes a resource of each type; the type's others are beside it in execution.py.
+# The action that makes a resource of each type; the type's others are beside it in execution/.
 MADE_BY = {
     "AWS::ApiGatewayV2::Api": "apigateway:POST",
     "AWS::ApiGatewayV2::Authorizer": "apigateway:POST",
