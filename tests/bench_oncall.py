@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "oncall"))
 
 from deploy.systems import bootstrap, deploy_all
-from forwarded_project import USERS, write_project
+from forwarded_project import USERS, rendered, write_project
 from oncall_tools import ACCOUNT, as_caller, cloud_of, described, put_alarm, succeed
 
 from tocsin.cloud.committed import Committed
@@ -152,7 +152,8 @@ def print_storms(changes: int) -> None:
         os.chdir(folder)
         bootstrap(environment)
         succeed("oncall", "apply", "laptop")
-        deploy_all(environment, committed=committed)
+        with rendered(folder):
+            deploy_all(environment, committed=committed)
         cloud = cloud_of(aws)
         nobody = storm(aws, cloud, pager, "", changes)
         base = straight(cloud, pager, changes)

@@ -54,6 +54,7 @@ ENGINE = (
     "model.py",
     "paging/__init__.py",
     "paging/alert.py",
+    "paging/alert_addresses.py",
     "paging/declared.py",
     "paging/drill_marks.py",
     "paging/tool.py",
@@ -62,7 +63,11 @@ ENGINE = (
 
 
 def template(forwarded: Sequence[str] | None = None) -> Template:
-    """The whole stack.  ``forwarded`` are the routes that the self-test tries, else those of the committed on-call file."""
+    """The whole stack.
+
+    ``forwarded`` are the routes over it, which the self-test tries and whose secrets it may read; else those of
+    the committed on-call file.
+    """
     stack = Template(
         Description="Forwarder: tells the on-call tool of alarms, with what the tool cannot show by itself"
     )
@@ -214,10 +219,11 @@ def _secret(name: str) -> Sub:
     return Sub(f"arn:${{AWS::Partition}}:secretsmanager:${{AWS::Region}}:${{AWS::AccountId}}:secret:{name}-??????")
 
 
-def _secrets() -> list[Sub]:
-    """Of every topic: a route that is switched over must not fail for want of a permission."""
-    split = (route.rpartition("-") for route in routes())
-    return [_secret(secret_name("${Environment}", owner, Severity(severity))) for owner, _, severity in split]
+def _secrets(forwarded: Sequence[str]) -> list[Statement]:
+    """Of the routes over it alone: those of the others hold keys that are not the forwarder's."""
+    split = (route.rpartition("-") for route in forwarded)
+    names = [secret_name("${Environment}", owner, Severity(severity)) for owner, _, severity in split]
+    return [Statement(["secretsmanager:GetSecretValue"], [_secret(name) for name in names])] if names else []
 
 
 def _add_function(
@@ -241,7 +247,7 @@ def _add_function(
             },
             allow=[
                 Statement(["dynamodb:GetItem", "dynamodb:PutItem"], [GetAtt(table, "Arn")]),
-                Statement(["secretsmanager:GetSecretValue"], _secrets()),
+                *_secrets(tried),
                 # CloudWatch knows no resource for metrics, and describes alarms by name to those who may describe all.
                 Statement(["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"], ["*"]),
                 Statement(

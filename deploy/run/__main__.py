@@ -9,20 +9,21 @@ import threading
 import time
 from contextlib import ExitStack
 
+from deploy.run.closing import counts, left_over
 from deploy.run.on_call import People, declaration, people, set_up_on_call
-from deploy.run.stage import ROOT, believe, describe_environment, in_environment, set_up_alarms, set_up_systems
+from deploy.run.stage import NAME, ROOT, believe, describe_environment, in_environment, set_up_alarms, set_up_systems
 from deploy.run.story import (
     USERS,
     Scene,
     a_days_work,
     a_poisoned_message,
-    alarm_states,
     good_service,
     the_reader_fails,
     validated,
 )
 from deploy.run.timeline import lines
 from deploy.run.traffic import Traffic
+from tocsin.cloud.alarm_states import list_alarms
 from tocsin.cloud.deploy import Work
 from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.preparation import connect_to
@@ -105,15 +106,15 @@ def run(*, keep: bool) -> None:
             good_service(scene, traffic)
             validated(scene)
             faults = [the_reader_fails(scene, traffic), a_poisoned_message(scene)]
-        states = alarm_states(scene)
-        say(f"alarms now: {', '.join(f'{count} {state.value}' for state, count in states.items() if count)}")
+        now = list_alarms(scene.cloud, f"{NAME}-")
+        say(f"alarms now: {counts(now)}")
         print(f"\n{'─' * 100}\nWhat happened, by the clock of the embedded AWS\n")
         for fault in faults:
             print("\n".join(lines(fault)) + "\n")
         if pager.refused:
             print(f"refused by the on-call endpoint: {'; '.join(pager.refused)}\n")
-        if left := told.still_open():
-            print(f"tickets still open, until their windows have passed: {', '.join(left)}\n")
+        for line in left_over(now, told.still_open()):
+            print(f"{line}\n")
         if keep:
             _keep(aws, stage.curl(USERS[0]), f"{pager.url}/alerts")
 

@@ -17,7 +17,7 @@ from deploy.validate.wording import summary
 from tocsin.alarm import AlarmState, Metric, MetricQuery, MetricStat
 from tocsin.burn_rate import tiers
 from tocsin.cloud.environments import Environment
-from tocsin.cloud.metrics import read_alarms, read_history, read_metrics
+from tocsin.cloud.metrics import read_history, read_metrics
 from tocsin.cloud.session import Cloud
 from tocsin.errors import CloudError
 from tocsin.model import Severity, Slo
@@ -182,12 +182,6 @@ def a_poisoned_message(scene: Scene) -> Fault:
             "runbook": "runbooks/sqs-dead-letter-queue-not-empty.md",
         },
     )
-
-
-def alarm_states(scene: Scene) -> dict[AlarmState, int]:
-    """How many alarms are in which state."""
-    states = [alarm.state for alarm in read_alarms(scene.cloud, f"{NAME}-")]
-    return {state: states.count(state) for state in AlarmState}
 
 
 def _told(people: People, alarm: str, state: str, after: datetime, otherwise: str) -> Told:

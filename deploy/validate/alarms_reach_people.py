@@ -1,15 +1,22 @@
-"""What an alarm tells reaches somebody."""
+"""What an alarm tells reaches whom it should: the subscriptions that deploy/oncall.toml promises, each confirmed."""
 
 from __future__ import annotations
 
-from deploy.validate.alarm_stacks import deployed_alarms
+from collections.abc import Mapping
+
+from deploy.validate.alarm_stacks import ROOT, deployed_alarms
 from deploy.validate.check import Check, CheckFailedError
 from deploy.validate.target import Target
-from tocsin.cloud.session import asking, error_code
+from tocsin.cloud.subscriptions import subscriptions_of
+from tocsin.oncall.reach import SECOND_WAY, Promise, promises, unkept
+from tocsin.paging.declared import OnCall
+from tocsin.paging.oncall_file import read_oncall
+
+ON_CALL = ROOT / "deploy" / "oncall.toml"
 
 
 def run(target: Target) -> str:
-    """Look whether actions are on, and whether each of their topics has a confirmed subscription."""
+    """Look whether actions are on, and whether each of their topics, and the second way's, is read by whom it should."""
     topics: dict[str, str] = {}
     for system, alarms in deployed_alarms(target).items():
         if off := [alarm.name for alarm in alarms if alarm.actions and not alarm.enabled]:
@@ -18,23 +25,37 @@ def run(target: Target) -> str:
         if not own:
             raise CheckFailedError(f"no alarm of {system} tells anybody: none has a topic among its actions")
         topics |= own
-    silent = [f"{topic} (for {alarm})" for topic, alarm in sorted(topics.items()) if not _confirmed(target, topic)]
+    silent = [
+        f"no confirmed subscription to {topic} (for {alarm})"
+        for topic, alarm in sorted(topics.items())
+        if not any(one.confirmed for one in subscriptions_of(target.cloud, topic))
+    ]
+    promised = _promised(target, read_oncall(ON_CALL))
+    silent += _unkept(target, topics, promised)
     if silent:
-        raise CheckFailedError(f"no confirmed subscription to {silent[0]}" + _and_more(silent))
-    return f"{len(topics)} topics, each with a confirmed subscription"
+        raise CheckFailedError(silent[0] + _and_more(silent))
+    return f"{len(topics)} topics, each with a confirmed subscription, and {len(promised)} that deploy/oncall.toml promises"
 
 
-def _confirmed(target: Target, topic: str) -> bool:
-    with asking(f"list the subscriptions of {topic}"):
-        pages = target.client("sns").get_paginator("list_subscriptions_by_topic")
-        try:
-            found = [item for page in pages.paginate(TopicArn=topic) for item in page["Subscriptions"]]
-        except Exception as error:
-            if error_code(error) in ("NotFound", "NotFoundException"):
-                return False
-            raise
-    # Until it is confirmed, a subscription has a word in the place of its ARN.
-    return any(str(item["SubscriptionArn"]).startswith("arn:") for item in found)
+def _promised(target: Target, declared: OnCall) -> tuple[Promise, ...]:
+    """Nothing where the environment is not on call: whoever it tells stands in deploy/environments.toml alone."""
+    environment = target.environment
+    if not environment.oncall_url and environment.name not in declared.environments:
+        return ()
+    return promises(declared, environment)
+
+
+def _unkept(target: Target, topics: Mapping[str, str], promised: tuple[Promise, ...]) -> list[str]:
+    named = {topic.rpartition(":")[2]: topic for topic in topics}
+    beside = next(iter(topics)).rpartition(":")[0]
+    second = f"{target.environment.name}-tocsin-{SECOND_WAY}"
+    named[second] = f"{beside}:{second}"
+    return [
+        f"{promise.whom} is not subscribed to {promise.topic}"
+        if there is None
+        else f"{promise.whom} has not confirmed the subscription to {promise.topic}"
+        for promise, there in unkept(target.cloud, named, tuple(one for one in promised if one.topic in named))
+    ]
 
 
 def _and_more(names: list[str]) -> str:
@@ -43,7 +64,7 @@ def _and_more(names: list[str]) -> str:
 
 CHECK = Check(
     name="alarms-reach-people",
-    holds="every alarm's topic has a confirmed subscription",
+    holds="every alarm's topic, and the one of the second way, is read by whom deploy/oncall.toml says",
     mend="run `tocsin oncall apply ENV`, which makes the subscriptions to the on-call tool; confirm those by e-mail from the mail",
     run=run,
 )

@@ -115,7 +115,7 @@ def check_project(project: Project, plans: list[Plan], budget: float | None = No
     findings += _check(routing, size, {}, {})
     costs = (*costs, _cost_of_routing(read_source(routing, size, {}, {})))
     findings += missing_runbooks(plans, project.root / project.runbooks, project.runbooks)
-    findings += on_call(project.root / project.oncall, project.oncall, plans, datetime.now(UTC))
+    findings += on_call(project.root, project.oncall, project.environments, plans, datetime.now(UTC))
     findings += _over(budget, sum((line.usd for line in costs), Decimal(0)))
     return Report(tuple(findings), costs)
 

@@ -159,6 +159,9 @@ _RULES = (
     Rule("T067", "The way to the tool is not watched",
          "When the way itself fails, silence looks like health.",
          "Name a second way outside the tool, and a heartbeat that tolerates a late beat."),
+    Rule("T068", "An environment on call that nobody has described",
+         "Whoever listed it believes that its alarms page; under this name there is none that could be deployed.",
+         "Name the environments as deploy/environments.toml does."),
     # Money and boards
     Rule("T070", "Over the budget",
          "All alarms together cost more a month than --budget allows.",

@@ -189,7 +189,7 @@ def test_peers_silent_unit_slip_is_found(tmp_path: Path) -> None:
 
 def test_the_rules_are_complete() -> None:
     """Every rule has a case here, or is proven where a project is checked."""
-    in_projects = {"T001", "T002", "T003", "T018", "T060", "T063", "T064", "T065", "T066", "T067", "T080"}
+    in_projects = {"T001", "T002", "T003", "T018", "T060", "T063", "T064", "T065", "T066", "T067", "T068", "T080"}
     here = {rule for rule, _ in CASES} | {"T010", "T011", "T012", "T035", "T062", "T070"}
     assert here | in_projects == set(FINDINGS)
     for rule in FINDINGS.values():

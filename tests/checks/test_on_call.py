@@ -54,8 +54,8 @@ def project(tmp_path: Path) -> Project:
 
 
 def found(project: Project, *plans: Plan) -> list[tuple[str, str, str]]:
-    path = project.root / project.oncall
-    return [(one.id, one.where, one.message) for one in on_call(path, project.oncall, list(plans) or [planned()], NOW)]
+    judged = on_call(project.root, project.oncall, project.environments, list(plans) or [planned()], NOW)
+    return [(one.id, one.where, one.message) for one in judged]
 
 
 def test_a_project_need_not_have_the_file(tmp_path: Path) -> None:
@@ -65,6 +65,23 @@ def test_a_project_need_not_have_the_file(tmp_path: Path) -> None:
 def test_a_sound_file_has_no_finding(project: Project) -> None:
     assert found(project) == []
     assert check_project(project, [planned()]).findings == ()
+
+
+def test_an_environment_that_nobody_has_described_is_found(project: Project) -> None:
+    (project.root / project.environments).write_text("[prod]\n[dev]\n")
+    assert found(project) == []
+    text = SOUND.replace('["prod"]', '["prod", "prdo"]')
+    (project.root / project.oncall).write_text(text)
+    assert found(project) == [
+        (
+            "T068",
+            "deploy/oncall.toml",
+            "environments: deploy/environments.toml describes no 'prdo'; did you mean 'prod'?",
+        )
+    ]
+    assert "T068" in {one.id for one in check_project(project, [planned()]).findings}
+    (project.root / project.environments).write_text("no TOML")
+    assert found(project) == [], "a deployment says what is wrong with that file"
 
 
 GAP = 'nobody is on call Sat 18:00 to Mon 08:00 Europe/Vienna, first 2026-11-28; let a rotation cover it, or say why it is meant: gaps_because = "…"'

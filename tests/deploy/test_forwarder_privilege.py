@@ -27,7 +27,7 @@ CHILD = "laptop-notification-api-availability-burn-1h-long"
 
 def allowed() -> list[tuple[int, str, int]]:
     """Statement, action and resource of everything that the rendered role may do."""
-    role = stack.template().to_dict()["Resources"]["ForwarderRole"]["Properties"]
+    role = stack.template(ROUTES).to_dict()["Resources"]["ForwarderRole"]["Properties"]
     (policy,) = role["Policies"]
     found = []
     for number, statement in enumerate(policy["PolicyDocument"]["Statement"]):

@@ -18,7 +18,8 @@ from forwarder_stage import notification
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.paging.alert import Alert, alert_of, differences, with_budget
+from tocsin.paging.alert import Alert, alert_of, with_budget
+from tocsin.paging.alert_promise import differences
 from tocsin.paging.declared import Way
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 from tocsin.paging.tool import Delivery

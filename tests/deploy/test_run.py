@@ -88,9 +88,13 @@ def test_a_fault_becomes_a_page_that_closes() -> None:
         r"ticket received by mail",
         r"alarm sqs-dead-letter-queue-not-empty in ALARM, ticket sent by mail",
         r"alarm OK, ticket closed",
+        r"alarms now: \d+ OK, \d+ ALARM, .*of those in ALARM \d+ are windows that tell nobody by themselves",
+        r"tickets still open, until their windows have passed: laptop-notification-",
+        r"windows that still hold the faults.*: laptop-notification-api-availability: 1d-long, 1d-short",
     ):
         assert re.search(said, out), f"{said!r} is not in\n{out}"
     assert "refused by the on-call endpoint" not in out
+    assert "nobody was told" not in out
 
 
 @pytest.mark.timeout(120)

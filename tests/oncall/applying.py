@@ -36,10 +36,10 @@ finally:
 """
 
 
-def cut(folder: Path, after: int) -> subprocess.CompletedProcess[str]:
+def cut(folder: Path, after: int, *options: str) -> subprocess.CompletedProcess[str]:
     """An apply that is killed after so many answers; 0 for never."""
     return subprocess.run(
-        [sys.executable, "-c", KILLED, str(after), "oncall", "apply", "dev"],
+        [sys.executable, "-c", KILLED, str(after), "oncall", "apply", "dev", *options],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from deploy.forwarder import stack
+from deploy.render import template_path
+
+from deploy import systems
 from documents import ROOT
 from tocsin.cloud.committed import Committed
 from tocsin.cloud.embedded import EmbeddedAws
 from tocsin.cloud.environments import Environment, read_environment
 from tocsin.paging.oncall_file import read_oncall
 from tocsin.render.routing import routing_template
+from tocsin.render.template_text import to_yaml
 
 OWNERS = ("data-platform", "engagement")
 USERS = tuple(
@@ -18,6 +26,18 @@ USERS = tuple(
     for owner in OWNERS
     for role in ("lead", "primary", "second", "day", "day-second", "night", "night-second")
 )
+
+
+@contextmanager
+def rendered(folder: Path) -> Iterator[None]:
+    """The forwarder's template as `python -m deploy.render` writes it for the project's on-call file, which is what is
+    deployed in the block: the repository's own is for a file without such a route."""
+    path = folder / "deploy" / "forwarder.yaml"
+    routes = stack.over_forwarder(read_oncall(folder / "deploy" / "oncall.toml"))
+    path.write_text(to_yaml(stack.template(routes).to_dict(), "One route over the forwarder."), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(systems, "template_path", lambda name: path if name == "forwarder" else template_path(name))
+        yield
 
 
 def write_project(folder: Path, aws: EmbeddedAws, on_call: str) -> tuple[Environment, Committed]:

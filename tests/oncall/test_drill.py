@@ -6,11 +6,8 @@ import json
 import re
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +15,30 @@ import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
+from drill_stage import (
+    CLOUDWATCH,
+    OTHER,
+    PAGE,
+    Runbooks,
+    change,
+    composite,
+    kept,
+    quiet,
+    raised,
+    runbooks_served,
+    set_state,
+    staged,
+)
 from oncall_tools import (
     ACCOUNT,
     USERS,
     allow,
     as_caller,
     cloud_of,
-    deploy_watched,
     lessened,
     make_caller,
     page_policy,
     printed_json,
-    shop,
     succeed,
 )
 
@@ -39,8 +48,7 @@ from tocsin.cloud.session import Cloud
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 from tocsin.paging.embedded.faults import Fault
 
-PAGE, OTHER, TICKET = "dev-shop-orders-complete-page", "dev-shop-orders-fresh-page", "dev-shop-orders-complete-ticket"
-CLOUDWATCH = "/v1/json/cloudwatch"
+TICKET = "dev-shop-orders-complete-ticket"
 HOPS = [
     "the alarm is set to ALARM",
     "CloudWatch tells the topic",
@@ -51,46 +59,10 @@ HOPS = [
 ]
 
 
-class Runbooks(BaseHTTPRequestHandler):
-    """Where the runbooks are: all of them, but those in ``gone``."""
-
-    gone: set[str] = set()  # noqa: RUF012
-    asked: Callable[[], None] | None = None
-
-    def do_GET(self) -> None:
-        if self.asked is not None:
-            type(self).asked()  # type: ignore[misc]  # a plain function of the class
-        status = 404 if self.path.rpartition("/")[2] in self.gone else 200
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
-
-
 @pytest.fixture(scope="module")
 def runbooks() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Runbooks)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/runbooks"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@contextmanager
-def staged(folder: Path, aws: EmbeddedAws, pager: EmbeddedOnCall, runbooks: str) -> Iterator[Path]:
-    """The shop, deployed and on call, for the account's root."""
-    deploy_watched(cloud_of(aws), aws)
-    shop(folder, aws, pager.url, runbooks=runbooks)
-    with pytest.MonkeyPatch.context() as patch, as_caller(aws):
-        patch.chdir(folder)
-        patch.setenv("OPSGENIE_API_KEY", pager.key)
-        for arguments in (("build",), ("oncall", "apply", "dev"), ("deploy", "dev")):
-            succeed(*arguments)
-        yield folder
+    with runbooks_served() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -121,54 +93,13 @@ def project(
 @pytest.fixture(autouse=True)
 def as_it_was(cloud: Cloud, pager: EmbeddedOnCall, project: Path) -> Iterator[None]:
     """No test leaves an alarm in ALARM, an open alert or a fault behind; each begins with all of it well."""
-    record = composite(cloud)
-    yield
-    pager.set_fault(None)
-    Runbooks.gone = set()
-    cloudwatch = cloud.client("cloudwatch")
-    cloudwatch.put_composite_alarm(
-        AlarmName=PAGE,
-        AlarmDescription=record["AlarmDescription"],
-        AlarmRule=record["AlarmRule"],
-        AlarmActions=record["AlarmActions"],
-        OKActions=record["OKActions"],
-        ActionsEnabled=True,
-    )
-    set_state(cloud, "OK")
+    with kept(cloud):
+        yield
+        pager.set_fault(None)
+        Runbooks.gone = set()
     with pager.state.lock:
         for alert in pager.state.alerts:
             pager.state.alerts.close(alert)
-
-
-def composite(cloud: Cloud, name: str = PAGE) -> dict[str, Any]:
-    return cloud.client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=["CompositeAlarm"])[
-        "CompositeAlarms"
-    ][0]
-
-
-def set_state(cloud: Cloud, state: str, reason: str = "test", name: str = PAGE) -> None:
-    cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason=reason)
-
-
-def change(cloud: Cloud, **changed: Any) -> None:
-    """The alarm with something changed by hand."""
-    record = composite(cloud)
-    names = ("AlarmName", "AlarmDescription", "AlarmRule", "AlarmActions", "OKActions", "ActionsEnabled")
-    cloud.client("cloudwatch").put_composite_alarm(**{**{name: record[name] for name in names}, **changed})
-
-
-def raised(pager: EmbeddedOnCall) -> list[Any]:
-    return list(pager.state.alerts)
-
-
-def quiet(cloud: Cloud, pager: EmbeddedOnCall, seconds: float = 20) -> bool:
-    """The alarm is back and its alert closed; what is under way is given a moment."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if composite(cloud)["StateValue"] == "OK" and PAGE not in pager.open_alerts():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_a_page_there_and_back(cloud: Cloud, pager: EmbeddedOnCall) -> None:

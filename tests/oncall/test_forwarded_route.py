@@ -6,8 +6,9 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +17,7 @@ import pytest
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
 from deploy.systems import bootstrap, deploy_all
-from forwarded_project import USERS, write_project
+from forwarded_project import USERS, rendered, write_project
 from oncall_tools import ACCOUNT, allow, as_caller, cloud_of, make_caller, page_policy, printed_json, succeed
 
 from command_line import tocsin
@@ -75,8 +76,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         embedded_oncall(users=USERS) as pager,
         pytest.MonkeyPatch.context() as patch,
         as_caller(aws),
+        ExitStack() as up,
     ):
         environment, committed = write_project(folder, aws, pager.url)
+        up.enter_context(rendered(folder))
         patch.chdir(folder)
         patch.setenv("OPSGENIE_API_KEY", pager.key)
         bootstrap(environment)
@@ -130,6 +133,52 @@ def test_an_alert_says_what_a_direct_integration_cannot(stage: Stage) -> None:
     assert alert.details["runbook"] == "runbooks/slo-availability.md"
     stage.change("OK")
     assert soon(lambda: PAGE not in stage.pager.open_alerts())
+
+
+def record(stage: Stage, hours_ago: int, requests: int, failed: int) -> None:
+    """What API Gateway counts of an hour, in the very series that the page's alarms read."""
+    cloudwatch = stage.cloud.client("cloudwatch")
+    (child,) = cloudwatch.describe_alarms(AlarmNames=[f"{PAGE.removesuffix('page')}burn-1h-long"])["MetricAlarms"]
+    metrics = {each["Id"]: each["MetricStat"]["Metric"] for each in child["Metrics"] if "MetricStat" in each}
+    hour = stage.aws.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
+    for name, number in (("valid", requests), ("bad", failed)):
+        metric = metrics[name]
+        cloudwatch.put_metric_data(
+            Namespace=metric["Namespace"],
+            MetricData=[
+                {
+                    "MetricName": metric["MetricName"],
+                    "Dimensions": metric["Dimensions"],
+                    "Timestamp": hour + timedelta(minutes=minute),
+                    "Values": [1.0],
+                    "Counts": [number / 4],
+                }
+                for minute in (0, 7, 30, 59)
+                if number
+            ],
+        )
+
+
+def test_a_page_says_how_much_of_the_budget_is_left(stage: Stage) -> None:
+    """40,000 requests in four weeks, of which 99.9 % have to be right: 40 may fail, 28 did before and 4 more between two
+    pages; what failed earlier than that counts no more."""
+    record(stage, 2, 10_000, 16)
+    record(stage, 30, 10_000, 0)
+    record(stage, 200, 20_000, 12)
+    record(stage, 28 * 24 + 1, 10_000, 1_000)
+    assert budget_told(stage) == "30.0 %"
+    record(stage, 3, 0, 4)
+    assert budget_told(stage) == "20.0 %"
+
+
+def budget_told(stage: Stage) -> str:
+    """What an alert says that the alarm raises now."""
+    stage.change("ALARM")
+    assert soon(lambda: PAGE in stage.pager.open_alerts())
+    (alert,) = (one for one in stage.alerts() if one.open)
+    stage.change("OK")
+    assert soon(lambda: PAGE not in stage.pager.open_alerts())
+    return alert.details["budget left"]
 
 
 def test_a_drill_finds_every_field_as_promised(stage: Stage) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from command_line import refused, tocsin
 from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.mute_rules import written
 from tocsin.cloud.session import Cloud
+from tocsin.oncall.mute import plan_mute
 from tocsin.simulate.mute import parse_length
 
 MANY = 130
@@ -95,7 +97,7 @@ def test_every_alarm_of_the_system_that_tells_is_muted_and_no_other(cloud: Cloud
     told = printed_json("mute", "dev", "--system", "shop", "--for", "2h", *BECAUSE)
     (name,) = rules(cloud)
     found = rule(cloud, name)
-    assert re.fullmatch(r"dev-tocsin-shop-\d{8}T\d{4}-1", name)
+    assert re.fullmatch(r"dev-tocsin-shop-\d{8}T\d{6}-1", name)
     assert found["MuteTargets"]["AlarmNames"] == ["dev-shop-books-page", "dev-shop-orders-page", "dev-shop-queue"]
     assert found["Status"] == "ACTIVE"
     assert "The tables move." in found["Description"]
@@ -126,14 +128,52 @@ def test_more_alarms_than_a_rule_takes_make_several_rules(cloud: Cloud) -> None:
     assert rules(cloud) == []
 
 
-def test_a_second_mute_in_the_same_minute_replaces_nothing(cloud: Cloud) -> None:
+def test_a_second_mute_of_the_same_moment_replaces_nothing_and_each_ends_alone(cloud: Cloud) -> None:
     starts = (datetime.now(UTC) + timedelta(days=1)).replace(second=0, microsecond=0).isoformat()
-    for alarm in ("dev-shop-queue", "dev-shop-orders-page"):
-        tocsin("mute", "dev", "--system", "shop", "--for", "1h", *BECAUSE, "--alarm", alarm, "--starts", starts)
-    assert [rule(cloud, name)["MuteTargets"]["AlarmNames"] for name in rules(cloud)] == [
-        ["dev-shop-queue"],
-        ["dev-shop-orders-page"],
+    said = [
+        tocsin(
+            "mute", "dev", "--system", "shop", "--for", "1h", *BECAUSE, "--alarm", alarm, "--starts", starts
+        ).stdout.splitlines()[-1]
+        for alarm in ("dev-shop-queue", "dev-shop-orders-page")
     ]
+    muted = {name: rule(cloud, name)["MuteTargets"]["AlarmNames"] for name in rules(cloud)}
+    assert sorted(muted.values()) == [["dev-shop-orders-page"], ["dev-shop-queue"]]
+    for line, alarm in zip(said, ("dev-shop-queue", "dev-shop-orders-page"), strict=True):
+        ended = tocsin("mute", "dev", "--end", line.rpartition(" ")[2])
+        assert ended.stdout.count(": ended, ") == 1, ended.output
+        assert [alarm] not in [rule(cloud, name)["MuteTargets"]["AlarmNames"] for name in rules(cloud)]
+    assert rules(cloud) == []
+
+
+def test_mutes_of_one_minute_end_alone(cloud: Cloud) -> None:
+    now = datetime(2026, 12, 1, 21, 5, 7, tzinfo=UTC)
+    names = [
+        plan_mute(cloud, "dev", "shop", timedelta(hours=1), "x", now + timedelta(seconds=more)).name for more in (0, 1)
+    ]
+    assert names == ["dev-tocsin-shop-20261201T210507", "dev-tocsin-shop-20261201T210508"]
+
+
+class Late(datetime):
+    """A command that took ten minutes until its rule was there."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) - timedelta(minutes=10)
+
+
+def test_a_minute_that_was_over_meanwhile_is_made_up_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("tocsin.cli.mute"), "datetime", Late)
+    before = datetime.now(UTC)
+    said = tocsin("mute", "dev", "--system", "shop", "--for", "5min", *BECAUSE).stdout
+    (name,) = rules(cloud)
+    found = rule(cloud, name)
+    starts = datetime.strptime(found["Rule"]["Schedule"]["Expression"], "at(%Y-%m-%dT%H:%M)").replace(tzinfo=UTC)
+    assert timedelta(0) < starts - before <= timedelta(minutes=2)
+    assert found["Status"] in ("SCHEDULED", "ACTIVE")
+    assert found["Rule"]["Schedule"]["Duration"] == "PT5M"
+    assert found["ExpireDate"] == starts + timedelta(minutes=5)
+    assert f"muted from {starts:%Y-%m-%d %H:%M} UTC until {found['ExpireDate']:%Y-%m-%d %H:%M} UTC" in said
+    assert f"not at once: CloudWatch had begun another minute; until {starts:%H:%M} UTC alarms still tell" in said
 
 
 def test_one_that_begins_later_is_scheduled(cloud: Cloud) -> None:

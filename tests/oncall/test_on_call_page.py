@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command_line import process
-from documents import ROOT, SHELL, Fence, broken_links, fences, missing, steps
+from documents import GAP, ROOT, SHELL, Fence, broken_links, fences, missing, steps
 from tocsin.cli import main
 from tocsin.cli.oncall import oncall
 from tocsin.cloud.environments import read_environments
+from tocsin.cloud.session import Cloud, connect
 from tocsin.model import Severity
 from tocsin.paging.declared import OnCall, Recipient, RecipientKind, Route, Team, Way
 from tocsin.paging.oncall_file import read_oncall
@@ -33,7 +38,11 @@ POLICIES = ("apply", "drill", "mute", "replay")
 # What is not run here, and why.
 NOT_RUN = {
     "tocsin oncall migrate --to jira": "reads an Opsgenie account at its own address; a test of the command reads another",
-    "python -m tocsin.paging.embedded --user payments-primary@example.com": "stays up until Ctrl-C; what it starts runs here",
+    "aws s3 mb s3://checkout-artifacts": "needs the AWS command line; `watched` makes the same",
+    "aws s3 mb s3://code": "as above",
+    "aws s3 cp checkout.zip s3://code/": "as above",
+    "aws cloudformation deploy --stack-name laptop-checkout --template-file template.yaml "
+    "--parameter-overrides CodeBucket=code --capabilities CAPABILITY_IAM": "as above",
 }
 
 
@@ -46,49 +55,157 @@ def shell(tmp_path: Path) -> Iterator[dict[str, str]]:
     from tocsin.cloud.embedded import embedded
     from tocsin.paging.embedded import embedded_oncall
 
-    folder = tmp_path / "checkout"
-    shutil.copytree(ROOT / "docs" / "example", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = checkout(tmp_path)
     with embedded() as aws, embedded_oncall(users=PEOPLE, certificates_from=aws.endpoint) as pager:
-        cloud = cloud_of(aws)
         with as_caller(aws):
-            variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        variables["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), variables["PATH"]))
+            variables = inherited()
         variables["OPSGENIE_API_KEY"] = pager.key
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("orders.py", "def accept(event, context): ...\n\n\ndef fulfil(event, context): ...\n")
-            archive.writestr("books.py", "def close(event, context): ...\n")
-        s3, stacks = cloud.client("s3"), cloud.client("cloudformation")
-        for bucket in ("code", "checkout-artifacts"):
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": aws.region})
-        s3.put_object(Bucket="code", Key="checkout.zip", Body=code.getvalue())
-        stacks.create_stack(
-            StackName="dev-checkout",
-            TemplateBody=(folder / "template.yaml").read_text(encoding="utf-8"),
-            Parameters=[{"ParameterKey": "CodeBucket", "ParameterValue": "code"}],
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        stacks.get_waiter("stack_create_complete").wait(StackName="dev-checkout", WaiterConfig={"Delay": 1})
-        (folder / "deploy").mkdir()
-        (folder / "deploy" / "environments.toml").write_text(
-            f'[dev]\nregion = "{aws.region}"\nartifacts_bucket = "checkout-artifacts"\noncall_url = "{pager.url}"\n',
-            encoding="utf-8",
-        )
-        for tutorial in fences(ROOT / "docs" / "tutorial.md"):
-            if tutorial.options.get("file") == "monitoring/systems/checkout.py":
-                path = folder / "monitoring" / "systems" / "checkout.py"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(tutorial.text, encoding="utf-8")
-        yield {**variables, "PWD": str(folder)}
+        watched(cloud_of(aws), "dev-checkout", folder)
+        yield {**variables, "PWD": str(folder), "ONCALL_URL": pager.url}
+
+
+def inherited() -> dict[str, str]:
+    """This process's variables, with its `tocsin` and without what pytest adds."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return {**variables, "PATH": os.pathsep.join((str(Path(sys.executable).parent), variables["PATH"]))}
+
+
+def checkout(folder: Path) -> Path:
+    """The project as the tutorial leaves it."""
+    folder = folder / "checkout"
+    shutil.copytree(ROOT / "docs" / "example", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for tutorial in fences(ROOT / "docs" / "tutorial.md"):
+        if tutorial.options.get("file") in ("monitoring/systems/checkout.py", "deploy/environments.toml"):
+            path = folder / tutorial.options["file"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(tutorial.text, encoding="utf-8")
+    return folder
+
+
+def watched(cloud: Cloud, stack: str, folder: Path) -> None:
+    """What the alarms watch, deployed as ``stack``, and the buckets."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("orders.py", "def accept(event, context): ...\n\n\ndef fulfil(event, context): ...\n")
+        archive.writestr("books.py", "def close(event, context): ...\n")
+    s3, stacks = cloud.client("s3"), cloud.client("cloudformation")
+    for bucket in ("code", "checkout-artifacts"):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": cloud.region})
+    s3.put_object(Bucket="code", Key="checkout.zip", Body=code.getvalue())
+    stacks.create_stack(
+        StackName=stack,
+        TemplateBody=(folder / "template.yaml").read_text(encoding="utf-8"),
+        Parameters=[{"ParameterKey": "CodeBucket", "ParameterValue": "code"}],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    stacks.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
 
 
 def test_a_reader_who_does_what_is_shown_sees_what_is_shown(shell: dict[str, str]) -> None:
     folder = Path(shell["PWD"])
+    stand_in = f'oncall_url = "{shell["ONCALL_URL"]}"\n'
     for fence in BLOCKS:
+        if "part" in fence.options:
+            continue
         if "file" in fence.options:
-            (folder / fence.options["file"]).write_text(fence.text, encoding="utf-8")
+            text = fence.text
+            if fence.options["file"].endswith("environments.toml"):
+                refuse_addresses(folder, shell, stand_in)
+                text += stand_in
+            (folder / fence.options["file"]).write_text(text, encoding="utf-8")
         elif fence.language in SHELL:
             follow(fence, folder, shell)
+
+
+def refuse_addresses(folder: Path, variables: dict[str, str], stand_in: str) -> None:
+    """What the page says of the tutorial's addresses is so, and for each of them."""
+    folder = Path(shutil.copytree(folder, folder.with_name("step-8")))
+    file = folder / "deploy" / "environments.toml"
+    # In another shell than that of step 8, the addresses are in no variable.
+    told = {**variables, "PAYMENTS_PAGE_ENDPOINT": None, "PAYMENTS_TICKET_ENDPOINT": None}
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    own = lines.index("[dev.routing]\n")
+    lines[own:own] = [stand_in, "\n"]
+    file.write_text("".join(lines), encoding="utf-8")
+    assert process("build", cwd=folder, environment=told).returncode == 0
+    refused = []
+    while (done := process("oncall", "plan", "dev", cwd=folder, environment=told)).returncode == 2:
+        (name,) = re.findall(r"dev\.routing\.(\w+)", done.stderr)
+        refused.append(name)
+        lines = [line for line in lines if not line.startswith(name)]
+        file.write_text("".join(lines), encoding="utf-8")
+    assert sorted(refused) == ["PaymentsPageEndpoint", "PaymentsTicketEndpoint", "SecondWayEmail"], done.stderr
+
+
+def test_a_laptop_has_all_of_it(tmp_path: Path) -> None:
+    pytest.importorskip("ministack", reason="the embedded AWS is not installed")
+    folder, variables = checkout(tmp_path), inherited()
+    for fence in BLOCKS:
+        if fence.options.get("file") == "deploy/oncall.toml":
+            (folder / "deploy" / "oncall.toml").write_text(fence.text, encoding="utf-8")
+    ports = {"4566": free_port(), "8080": free_port()}
+    with ExitStack() as up:
+        for fence in BLOCKS:
+            if fence.options.get("part") != "laptop":
+                continue
+            text = re.sub("|".join(ports), lambda match: ports[match[0]], fence.text)
+            here = replace(fence, text=text)
+            if "file" in fence.options:
+                (folder / fence.options["file"]).write_text(text, encoding="utf-8")
+                cloud = connect("eu-west-1", endpoint_url=f"http://127.0.0.1:{ports['4566']}")
+                with as_root():
+                    watched(cloud, "laptop-checkout", folder)
+            elif text.startswith("python -m "):
+                printed = up.enter_context(served(next(steps(here)).command, folder, variables))
+                variables |= dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
+            elif text.startswith("export "):
+                stated = dict(re.findall(r"(\w+)=(\S+)", text))
+                assert variables["OPSGENIE_API_KEY"], "the tool has printed it"
+                variables |= {name: value for name, value in stated.items() if value != GAP}
+            else:
+                follow(here, folder, variables)
+
+
+def free_port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+@contextmanager
+def as_root() -> Iterator[None]:
+    """As the page's exports say."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.delenv("AWS_SESSION_TOKEN", raising=False)
+        yield
+
+
+@contextmanager
+def served(command: str, folder: Path, variables: dict[str, str]) -> Iterator[str]:
+    """A server for the length of the block; what it prints when it is ready, up to its last line."""
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {command}"],
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        try:
+            printed = ""
+            for line in child.stdout:
+                printed += line
+                if line.startswith(("{", "export ")):
+                    break
+            assert printed, command
+            yield printed
+        finally:
+            child.terminate()
+            child.communicate(timeout=30)
 
 
 def follow(fence: Fence, folder: Path, variables: dict[str, str]) -> None:

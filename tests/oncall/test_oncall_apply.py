@@ -4,122 +4,46 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
-from applying import answers_of, cut, forget, publish, secrets_of
+from apply_stage import HEARTBEAT, TABLES, TICKETS_TOO, Setting, Stage, on_opsgenie, stage
+from applying import answers_of, cut, forget
 from oncall_tools import (
     ON_CALL,
-    USERS,
     Caller,
     allow,
     as_caller,
-    cloud_of,
-    deploy_watched,
     lessened,
     make_caller,
     page_policy,
     printed_json,
-    shop,
     succeed,
 )
 
 from command_line import refused, tocsin
-from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.session import Cloud
-from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
+from tocsin.paging.embedded import EmbeddedOnCall, Fault
 
 pytestmark = pytest.mark.long
 
 SECRETS = ["tocsin/dev/on-call/heartbeat", "tocsin/dev/on-call/payments-page"]
-TABLES = ("teams", "schedules", "escalations", "routing_rules", "integrations", "heartbeats")
-TICKETS_TOO = ON_CALL.replace('tickets = { email = "payments-tickets@example.com" }', 'tickets = "tool"')
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The embedded AWS, the embedded on-call, and a project folder between them."""
-
-    aws: EmbeddedAws
-    cloud: Cloud
-    pager: EmbeddedOnCall
-    folder: Path
-    built: dict[str, str] = field(default_factory=dict)
-
-    def declare(self, text: str) -> None:
-        """Another deploy/oncall.toml, built."""
-        (self.folder / "deploy" / "oncall.toml").write_text(text, encoding="utf-8")
-        routing = self.folder / "deploy" / "routing.yaml"
-        if text not in self.built:
-            succeed("build")
-            self.built[text] = routing.read_text(encoding="utf-8")
-        routing.write_text(self.built[text], encoding="utf-8")
-
-    def secrets(self) -> dict[str, str]:
-        """The secrets of the on-call that are not on their way out, with their values."""
-        return secrets_of(self.cloud)
-
-    def delivers(self, severity: str = "page") -> bool:
-        """Whether what the topic publishes opens an alert."""
-        name = publish(self.cloud, severity)
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            if name in self.pager.open_alerts():
-                return True
-            time.sleep(0.02)
-        return False
-
-    def names(self) -> dict[str, list[str]]:
-        """What is in the tool, by kind."""
-        state = self.pager.state
-        with state.lock:
-            return {table: sorted(str(one["name"]) for one in getattr(state, table)) for table in TABLES}
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[EmbeddedAws]:
-    with embedded(iam=True) as running:
+def account() -> Iterator[Stage]:
+    with stage(iam=True) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def cloud(aws: EmbeddedAws) -> Cloud:
-    cloud = cloud_of(aws)
-    deploy_watched(cloud, aws)
-    return cloud
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, aws: EmbeddedAws) -> Path:
-    """The shop, built once."""
-    folder = shop(tmp_path_factory.mktemp("built"), aws, "http://127.0.0.1:1")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        succeed("build")
-    return folder
-
-
 @pytest.fixture
-def setting(
-    tmp_path: Path, aws: EmbeddedAws, cloud: Cloud, built: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Setting]:
-    """A tool and an account in which nothing is on call yet."""
-    import shutil
-
-    folder = tmp_path / "shop"
-    shutil.copytree(built, folder)
-    with embedded_oncall(users=USERS, certificates_from=aws.endpoint) as pager, as_caller(aws):
-        shop(folder, aws, pager.url)
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("OPSGENIE_API_KEY", pager.key)
-        yield Setting(aws, cloud, pager, folder)
-    forget(cloud)
+def setting(tmp_path: Path, account: Stage) -> Iterator[Setting]:
+    with on_opsgenie(account, tmp_path / "shop") as opened:
+        yield opened
 
 
 def test_from_nothing_to_a_way_that_carries_pages(setting: Setting) -> None:
@@ -187,7 +111,7 @@ def test_a_route_that_is_new_and_one_that_goes(setting: Setting) -> None:
 def test_the_dead_mans_switch_goes_with_its_declaration(setting: Setting) -> None:
     succeed("oncall", "apply", "dev")
     assert setting.names()["heartbeats"] == ["tocsin-shop-dev"]
-    setting.declare(ON_CALL.replace('[heartbeat]\nteam = "payments"\n', ""))
+    setting.declare(ON_CALL.replace(HEARTBEAT, ""))
     succeed("oncall", "apply", "dev")
     assert setting.names()["heartbeats"] == []
     assert sorted(setting.secrets()) == ["tocsin/dev/on-call/payments-page"]
@@ -218,12 +142,11 @@ def test_a_route_through_a_forwarder_that_is_not_there_is_refused(setting: Setti
 def test_nothing_goes_while_the_committed_routing_posts_there(setting: Setting) -> None:
     succeed("oncall", "apply", "dev")
     before, names = setting.secrets(), setting.names()
-    declared = re.sub(r"\[heartbeat\]\n(.+\n)*", "", ON_CALL)
-    assert declared != ON_CALL
+    declared = ON_CALL.replace(HEARTBEAT, "")
     (setting.folder / "deploy" / "oncall.toml").write_text(declared, encoding="utf-8")
     for command in ("plan", "apply"):
         said = refused("oncall", command, "dev")
-        assert "deploy/routing.yaml still posts with the secret tocsin/dev/on-call/heartbeat" in said
+        assert said.startswith("deploy/routing.yaml is not what deploy/oncall.toml makes of it")
         assert "run `tocsin build`" in said
     assert (setting.secrets(), setting.names()) == (before, names)
 
@@ -363,12 +286,26 @@ def test_a_fault_of_the_file_stops_it_before_anything_is_changed(
     assert setting.secrets() == {}
 
 
-def test_a_routing_that_was_not_built_again_is_refused(setting: Setting) -> None:
-    (setting.folder / "deploy" / "oncall.toml").write_text(TICKETS_TOO, encoding="utf-8")
-    said = refused("oncall", "apply", "dev")
-    assert said.startswith("deploy/routing.yaml: the tickets of payments do not go to opsgenie there")
-    assert "tocsin build" in said
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('tickets = { email = "payments-tickets@example.com" }', 'tickets = "tool"'),
+        ("on-call-fallback@example.com", "+436601234567"),
+        (HEARTBEAT, f'{HEARTBEAT}every = "2min"\n'),
+        ('environments = ["prod"]', 'environments = ["prod", "dev"]'),
+    ],
+)
+def test_a_routing_that_was_not_built_again_is_refused(setting: Setting, before: str, after: str) -> None:
+    text = ON_CALL.replace(before, after)
+    assert text != ON_CALL
+    (setting.folder / "deploy" / "oncall.toml").write_text(text, encoding="utf-8")
+    for command in ("plan", "apply"):
+        said = refused("oncall", command, "dev")
+        assert said.startswith("deploy/routing.yaml is not what deploy/oncall.toml makes of it")
+        assert "run `tocsin build`" in said
     assert setting.names()["teams"] == []
+    setting.declare(text)
+    assert "9 changes" in succeed("oncall", "plan", "dev") or "10 changes" in succeed("oncall", "plan", "dev")
 
 
 def test_a_run_that_is_killed_anywhere_is_taken_up(setting: Setting) -> None:
@@ -400,10 +337,14 @@ def empty(pager: EmbeddedOnCall) -> None:
 UNSEEN = {"secretsmanager:TagResource": "Secrets Manager API reference, CreateSecret: tags need TagResource as well"}
 
 
-def works(setting: Setting, caller: Caller) -> str:
-    """What the role is for, from nothing: a first apply, a route more, a route less, and that route again."""
+def works(setting: Setting, caller: Caller, *, confirms: bool = True) -> str:
+    """What the role is for, from nothing: a first apply, a route more, a route less, and that route again.
+
+    Unless it ``confirms``, the tool has to be asked twice for its first confirmation.
+    """
     forget(setting.cloud)
     empty(setting.pager)
+    setting.pager.set_fault(None if confirms else Fault("status", status=403, times=1, path="/v1/json/cloudwatch"))
     for text in (ON_CALL, TICKETS_TOO, ON_CALL, TICKETS_TOO):
         setting.declare(text)
         with as_caller(setting.aws, key=caller.key, secret=caller.secret):
@@ -427,11 +368,11 @@ def test_the_permissions_of_the_page_are_enough_and_none_is_idle(setting: Settin
     caller = make_caller(setting.cloud, "applier")
     statements = page_policy("apply")
     allow(setting.cloud, caller, statements)
-    assert works(setting, caller) == ""
+    assert works(setting, caller, confirms=False) == ""
     idle = {}
     for action, rest in lessened(statements):
         allow(setting.cloud, caller, rest)
-        said = works(setting, caller)
+        said = works(setting, caller, confirms=action != "sns:Subscribe")
         if not said:
             idle[action] = True
             continue

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 
+from apply_stage import HEARTBEAT, TICKETS_TOO, Stage, stage
 from applying import answers_of, cut, forget, publish, secrets_of
-from oncall_tools import ON_CALL, USERS, as_caller, cloud_of, deploy_watched, printed_json, shop, succeed
+from oncall_tools import USERS, as_caller, printed_json, shop, succeed
 
 from command_line import refused, tocsin
-from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.session import Cloud
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 from tocsin.paging.embedded.jira import add_team
 
 pytestmark = pytest.mark.long
 
-HEARTBEAT = '[heartbeat]\nteam = "payments"\n'
 TOOLS = {
     "opsgenie": 'name = "opsgenie"\n',
     "elsewhere": 'name = "opsgenie"\nregion = "eu"\nkey = { variable = "OPSGENIE_EU_API_KEY" }\n',
@@ -39,9 +37,10 @@ VARIABLES = {
     "jira": "JIRA_API_TOKEN",
     "pagerduty": "PAGERDUTY_API_KEY",
 }
-BOTH = ON_CALL.replace('tickets = { email = "payments-tickets@example.com" }', 'tickets = "tool"')
 FILES = {
-    name: (BOTH.replace(HEARTBEAT, "") if name == "pagerduty" else BOTH).replace('name = "opsgenie"\n', tool)
+    name: (TICKETS_TOO.replace(HEARTBEAT, "") if name == "pagerduty" else TICKETS_TOO).replace(
+        'name = "opsgenie"\n', tool
+    )
     for name, tool in TOOLS.items()
 }
 
@@ -50,32 +49,29 @@ FILES = {
 class Setting:
     """An account of AWS, and a server for each tool, each with keys of its own."""
 
-    aws: EmbeddedAws
-    cloud: Cloud
+    stage: Stage
     folder: Path
     tools: dict[str, EmbeddedOnCall]
-    built: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.stage.cloud
 
     def choose(self, tool: str) -> None:
         """Another tool in deploy/oncall.toml, built; the server that stands in for it."""
-        shop(self.folder, self.aws, self.tools[tool].url, on_call=FILES[tool])
-        routing = self.folder / "deploy" / "routing.yaml"
-        if tool not in self.built:
-            succeed("build")
-            self.built[tool] = routing.read_text(encoding="utf-8")
-        routing.write_text(self.built[tool], encoding="utf-8")
+        shop(self.folder, self.stage.aws, self.tools[tool].url)
+        self.stage.build(self.folder, FILES[tool])
 
     def goes_to(self, tool: str) -> None:
         """Assert that pages and tickets, and the dead-man's switch, go to that tool and to no other."""
         for severity in ("page", "ticket"):
-            # What is published before a new subscription is confirmed, which takes a moment, goes to nobody.
-            alarms = [publish(self.cloud, severity)]
+            # Once is enough: an apply ends when the new subscription is confirmed.
+            alarm = publish(self.cloud, severity)
             end = time.monotonic() + 20
-            while alarms[-1] not in self.tools[tool].open_alerts():
+            while alarm not in self.tools[tool].open_alerts():
                 assert time.monotonic() < end, f"no {severity} arrives at {tool}"
-                time.sleep(0.2)
-                alarms.append(publish(self.cloud, severity))
-            told = {name for name, pager in self.tools.items() if {*alarms} & {*pager.open_alerts()}}
+                time.sleep(0.02)
+            told = {name for name, pager in self.tools.items() if alarm in pager.open_alerts()}
             assert told == {tool}, severity
         addresses = [json.loads(secret)["endpoint"] for secret in secrets_of(self.cloud).values()]
         assert len(addresses) == (2 if tool == "pagerduty" else 3)
@@ -91,44 +87,25 @@ class Setting:
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[EmbeddedAws]:
-    with embedded() as running:
+def account() -> Iterator[Stage]:
+    with stage() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def cloud(aws: EmbeddedAws) -> Cloud:
-    cloud = cloud_of(aws)
-    deploy_watched(cloud, aws)
-    return cloud
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, aws: EmbeddedAws) -> Path:
-    """The shop, built once."""
-    folder = shop(tmp_path_factory.mktemp("built"), aws, "http://127.0.0.1:1")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        succeed("build")
-    return folder
-
-
 @pytest.fixture
-def setting(
-    tmp_path: Path, aws: EmbeddedAws, cloud: Cloud, built: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Setting]:
-    folder = tmp_path / "shop"
-    shutil.copytree(built, folder)
-    with ExitStack() as stack, as_caller(aws):
+def setting(tmp_path: Path, account: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    with ExitStack() as stack, as_caller(account.aws):
         tools = {
-            name: stack.enter_context(embedded_oncall(users=USERS, certificates_from=aws.endpoint)) for name in TOOLS
+            name: stack.enter_context(embedded_oncall(users=USERS, certificates_from=account.aws.endpoint))
+            for name in TOOLS
         }
         add_team(tools["jira"].state, "payments", USERS)
         for name, variable in VARIABLES.items():
             monkeypatch.setenv(variable, tools[name].key)
+        folder = account.copy(tmp_path / "shop", tools["opsgenie"].url)
         monkeypatch.chdir(folder)
-        yield Setting(aws, cloud, folder, tools)
-    forget(cloud)
+        yield Setting(account, folder, tools)
+    forget(account.cloud)
 
 
 @pytest.mark.parametrize("other", ["jira", "pagerduty", "elsewhere"])
@@ -207,7 +184,7 @@ def test_a_heartbeat_that_the_new_tool_does_not_have_is_refused_before_anything_
     setting.choose("opsgenie")
     succeed("oncall", "apply", "dev")
     before = secrets_of(setting.cloud)
-    shop(setting.folder, setting.aws, setting.tools["pagerduty"].url, on_call=FILES["pagerduty"] + HEARTBEAT)
+    shop(setting.folder, setting.stage.aws, setting.tools["pagerduty"].url, on_call=FILES["pagerduty"] + HEARTBEAT)
     assert "pagerduty has no heartbeats, so silence would page nobody; take the table out" in refused(
         "oncall", "apply", "dev"
     )

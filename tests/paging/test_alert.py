@@ -24,11 +24,10 @@ from tocsin.paging.alert import (
     Promise,
     alert_of,
     budget_left,
-    console_address,
-    differences,
-    expected_alert,
     with_budget,
 )
+from tocsin.paging.alert_addresses import console_address
+from tocsin.paging.alert_promise import differences, expected_alert
 from tocsin.paging.declared import Way
 from tocsin.paging.drill_marks import drill_reason
 from tocsin.paging.tool import ToolAlert

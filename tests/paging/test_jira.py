@@ -12,6 +12,20 @@ from urllib.parse import urlsplit
 
 import pytest
 from between import Line, line_to
+from declared_teams import (
+    BY_NIGHT,
+    LEAD,
+    PRIMARY,
+    SECONDARY,
+    STARTS,
+    TOOL,
+    escalation,
+    file_of,
+    schedule,
+    step,
+    team,
+    turns,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jira_contract import check, facts, known
@@ -21,20 +35,12 @@ from tocsin.model import Severity
 from tocsin.paging.alert import alert_of
 from tocsin.paging.changes import describe, find_changes, find_differences
 from tocsin.paging.declared import (
-    Escalation,
     Heartbeat,
     Hours,
     Member,
     OnCall,
-    Recipient,
     RecipientKind,
-    Rotation,
     Route,
-    Schedule,
-    SecretSource,
-    Step,
-    Team,
-    Tool,
     ToolName,
     Way,
 )
@@ -48,44 +54,25 @@ from tocsin.paging.tool import Action, Change, KeyNotToldError, Kind
 
 pytestmark = pytest.mark.long  # cut off at every request that changes something
 
-PRIMARY, SECONDARY, LEAD = (f"payments-{role}@example.com" for role in ("primary", "secondary", "lead"))
-STARTS = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - a wall-clock time
 #: Two spans, which the API gives back in another order.
 WEEK = (Hours(time(8), time(18), 0, 0), Hours(time(8), time(18), 1, 4))
-SCHEDULE = Schedule(
-    "payments-primary",
-    "Europe/Vienna",
-    (
-        Rotation("week", (PRIMARY, SECONDARY), timedelta(weeks=1), STARTS, hours=WEEK),
-        Rotation("night", (SECONDARY, PRIMARY), timedelta(days=1), STARTS, hours=(Hours(time(18), time(8)),)),
-    ),
+SCHEDULE = schedule(
+    turns("week", PRIMARY, SECONDARY, hours=WEEK), turns("night", SECONDARY, PRIMARY, days=1, hours=BY_NIGHT)
 )
-ESCALATION = Escalation(
-    "payments",
-    (
-        Step(timedelta(0), Recipient(RecipientKind.SCHEDULE, "payments-primary")),
-        Step(timedelta(minutes=10), Recipient(RecipientKind.USER, LEAD)),
-        Step(timedelta(minutes=20), Recipient(RecipientKind.TEAM, "payments")),
-    ),
+ESCALATION = escalation(
+    step(10, RecipientKind.USER, LEAD),
+    step(20, RecipientKind.TEAM, "payments"),
     repeat_after=timedelta(minutes=30),
 )
-PAYMENTS = Team(
-    "payments",
-    ("payments", "billing"),
-    (Member(PRIMARY), Member(SECONDARY), Member(LEAD, admin=True)),
-    {Severity.PAGE: Route((Way.TOOL,)), Severity.TICKET: Route((Way.FORWARDER, Way.EMAIL), email="t@example.com")},
+PAYMENTS = team(
+    TOOL,
+    Route((Way.FORWARDER, Way.EMAIL), email="t@example.com"),
+    owners=("payments", "billing"),
+    people=(PRIMARY, SECONDARY, LEAD),
     schedules=(SCHEDULE,),
-    escalation=ESCALATION,
+    escalated=ESCALATION,
 )
-DECLARED = OnCall(
-    "deploy/oncall.toml",
-    "shop",
-    Tool(ToolName.JIRA, SecretSource(variable="JIRA_API_TOKEN"), site="cloud-1", account="tocsin@example.com"),
-    ("live",),
-    (PAYMENTS,),
-    "second@example.com",
-    Heartbeat("payments"),
-)
+DECLARED = file_of(ToolName.JIRA, "JIRA_API_TOKEN", PAYMENTS, site="cloud-1", account="tocsin@example.com")
 ROUTES = [
     ("payments", Severity.PAGE),
     ("payments", Severity.TICKET),
@@ -538,10 +525,28 @@ def test_whom_an_alert_wakes(site: Site, reason: str, severity: str, woken: int)
     assert bool(record.escalates_to) == bool(woken)
 
 
+def test_a_secret_of_an_integration_that_people_made_anew_does_not_count(site: Site) -> None:
+    jira = site.jira()
+    for change in plan(jira):
+        jira.apply(change, DECLARED, "live")
+    held = jira.delivery(DECLARED, "live", "payments", Severity.PAGE)
+    jira.delivered(DECLARED, "live", "payments", Severity.PAGE)
+    with pytest.raises(KeyNotToldError) as untold:
+        site.jira().delivery(DECLARED, "live", "payments", Severity.PAGE)
+    assert untold.value.is_of(held)
+    assert untold.value.is_of(replace(held, integration="")), "a secret from before the id was kept"
+    assert not untold.value.is_of(replace(held, integration="another"))
+    site.jira().renew(DECLARED, "live", "payments", Severity.PAGE)
+    with pytest.raises(KeyNotToldError) as untold:
+        site.jira().delivery(DECLARED, "live", "payments", Severity.PAGE)
+    assert not untold.value.is_of(held)
+
+
 def test_silence_pages_by_the_same_way(site: Site) -> None:
     apply(site.jira())
     delivery = site.jira().heartbeat(DECLARED, "live")
     assert delivery is not None
+    assert site.jira().hears_heartbeat(DECLARED, "live") is False, "pending until its first ping"
     assert delivery.authorization.startswith("Basic ")
     assert delivery.authorization not in repr(delivery)
     parts = urlsplit(delivery.endpoint)
@@ -549,8 +554,11 @@ def test_silence_pages_by_the_same_way(site: Site) -> None:
     connection.request("POST", f"{parts.path}?{parts.query}", headers={"Authorization": delivery.authorization})
     assert connection.getresponse().status == 202
     connection.close()
+    assert site.jira().hears_heartbeat(DECLARED, "live") is True
+    assert site.jira().hears_heartbeat(replace(DECLARED, heartbeat=None), "live") is None
     site.oncall.state.clock = lambda: datetime(2026, 11, 16, 9, 11, tzinfo=UTC)
     site.jira()._ops.get("/v1/alerts")
+    assert site.jira().hears_heartbeat(DECLARED, "live") is False, "it was heard of, and is silent"
     (record,) = site.oncall.state.alerts
     assert (record.priority, len(record.notified)) == ("P1", 1)
     assert (

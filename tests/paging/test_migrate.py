@@ -8,62 +8,28 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from declared_teams import LEAD, MAIL, PRIMARY, TOOL, escalation, file_of, schedule, team, turns
 
 from tocsin.errors import PagingError
-from tocsin.model import Severity
 from tocsin.paging.changes import find_changes
 from tocsin.paging.declared import (
-    Escalation,
-    Heartbeat,
-    Member,
-    OnCall,
-    Recipient,
-    RecipientKind,
-    Rotation,
-    Route,
-    Schedule,
-    SecretSource,
-    Step,
-    Team,
-    Tool,
     ToolName,
-    Way,
 )
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 from tocsin.paging.migrate import END_OF_OPSGENIE, Fate, Migration, Moved, open_migration
 from tocsin.paging.opsgenie import Opsgenie
 
-PRIMARY, LEAD = "payments-primary@example.com", "payments-lead@example.com"
 TODAY = date(2026, 11, 21)
-TEAM = Team(
-    "payments",
-    ("payments",),
-    (Member(PRIMARY), Member(LEAD, admin=True)),
-    {Severity.PAGE: Route((Way.TOOL,)), Severity.TICKET: Route((Way.EMAIL,), email="t@example.com")},
-    schedules=(
-        Schedule(
-            "payments-primary",
-            "Europe/Vienna",
-            (Rotation("week", (PRIMARY, LEAD), timedelta(weeks=1), datetime(2026, 1, 5, 8)),),  # noqa: DTZ001
-        ),
-    ),
-    escalation=Escalation("payments", (Step(timedelta(0), Recipient(RecipientKind.SCHEDULE, "payments-primary")),)),
+TEAM = team(
+    TOOL, MAIL, people=(PRIMARY, LEAD), schedules=(schedule(turns("week", PRIMARY, LEAD)),), escalated=escalation()
 )
-DECLARED = OnCall(
-    "deploy/oncall.toml",
-    "shop",
-    Tool(ToolName.OPSGENIE, SecretSource(variable="OPSGENIE_API_KEY"), region="eu"),
-    ("live",),
-    (TEAM,),
-    "second@example.com",
-    Heartbeat("payments"),
-)
+DECLARED = file_of(ToolName.OPSGENIE, "OPSGENIE_API_KEY", TEAM, region="eu")
 #: What the embedded account does not have.
 BESIDES: Mapping[str, Any] = {
     "/v2/roles": [{"id": "r1", "name": "Observer"}],

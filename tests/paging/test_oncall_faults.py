@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from declared_teams import FORWARDER, TOOL, step, turns
 
 from tocsin.model import Severity
 from tocsin.paging.declared import (
@@ -14,7 +15,6 @@ from tocsin.paging.declared import (
     Hours,
     Member,
     OnCall,
-    Recipient,
     RecipientKind,
     Rotation,
     Route,
@@ -36,10 +36,6 @@ PRIMARY, SECOND, NIGHT = (
 SCHEDULE, USER, TEAM = RecipientKind
 
 
-def step(minutes: int, kind: RecipientKind, name: str) -> Step:
-    return Step(timedelta(minutes=minutes), Recipient(kind, name))
-
-
 def week(
     *people: str,
     name: str = "week",
@@ -48,14 +44,14 @@ def week(
     hours: tuple[Hours, ...] = (),
 ) -> Rotation:
     end = None if ends is None else datetime.fromisoformat(ends)
-    return Rotation(name, people, timedelta(weeks=1), datetime.fromisoformat(starts), end, hours)
+    return turns(name, *people, starts=datetime.fromisoformat(starts), ends=end, hours=hours)
 
 
 ENGAGEMENT = Team(
     name="engagement",
     owners=("engagement",),
     members=(Member(PRIMARY), Member(SECOND)),
-    routes={Severity.PAGE: Route((Way.TOOL,)), Severity.TICKET: Route((Way.EMAIL,), "tickets@example.com")},
+    routes={Severity.PAGE: TOOL, Severity.TICKET: Route((Way.EMAIL,), "tickets@example.com")},
     schedules=(Schedule("engagement", "Europe/Vienna", (week(PRIMARY, SECOND),)),),
     escalation=Escalation("engagement", (step(0, SCHEDULE, "engagement"), step(10, TEAM, "engagement"))),
 )
@@ -63,7 +59,7 @@ DATA = Team(
     name="data-platform",
     owners=("data-platform",),
     members=(Member(NIGHT),),
-    routes={Severity.PAGE: Route((Way.FORWARDER,)), Severity.TICKET: Route((Way.TOOL,))},
+    routes={Severity.PAGE: FORWARDER, Severity.TICKET: TOOL},
     schedules=(Schedule("data", "UTC", (week(NIGHT),)),),
     escalation=Escalation("data", (step(0, SCHEDULE, "data"), step(5, USER, NIGHT))),
 )
@@ -105,7 +101,7 @@ def beating(team: str = "engagement", every: int = 1, silent: int = 10) -> OnCal
 
 def with_tool(tool: ToolName, heartbeat: Heartbeat | None = None) -> OnCall:
     """Both teams by the forwarder, which all tools take."""
-    routes = {Severity.PAGE: Route((Way.FORWARDER,)), Severity.TICKET: Route((Way.EMAIL,), "tickets@example.com")}
+    routes = {Severity.PAGE: FORWARDER, Severity.TICKET: Route((Way.EMAIL,), "tickets@example.com")}
     teams = tuple(replace(team, routes=routes) for team in (ENGAGEMENT, DATA))
     if tool is ToolName.WEBHOOK:
         teams = tuple(replace(team, schedules=(), escalation=None) for team in teams)
@@ -149,7 +145,7 @@ CASES: list[tuple[OnCall, str]] = [
     (paged(Way.EMAIL, email="pages@example.com"), 'teams.engagement.pages: email wakes nobody; add "tool" or "forwarder"'),
     (paged(Way.EMAIL, Way.CHAT, email="pages@example.com", chat_workspace="T1", chat_channel="C1"), 'teams.engagement.pages: email and chat wakes nobody; add "tool" or "forwarder"'),
     (paged(), 'teams.engagement.pages: goes nowhere; name a way, such as "tool"'),
-    (engagement(routes={Severity.PAGE: Route((Way.TOOL,))}), 'teams.engagement.tickets: says nothing; name a way, such as "tool"'),
+    (engagement(routes={Severity.PAGE: TOOL}), 'teams.engagement.tickets: says nothing; name a way, such as "tool"'),
     (paged(Way.TOOL, Way.FORWARDER), "teams.engagement.pages: tool and forwarder would raise each alert twice; leave one of them"),
     (ticketed(Route((Way.EMAIL,))), 'teams.engagement.tickets: goes by e-mail but has no address; add email = "…@…"'),
     (ticketed(Route((Way.CHAT,))), 'teams.engagement.tickets: goes to a chat without workspace and channel; add chat = { workspace = "T…", channel = "C…" }'),

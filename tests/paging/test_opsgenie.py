@@ -53,9 +53,10 @@ from tocsin.paging.declared import (
 )
 from tocsin.paging.drill_marks import SILENT_DRILL
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
+from tocsin.paging.embedded.opsgenie.heartbeats import ping
 from tocsin.paging.opsgenie import ADDRESSES, Opsgenie
 from tocsin.paging.rest import Rest
-from tocsin.paging.tool import Action, Change, KeyNotToldError, Kind
+from tocsin.paging.tool import Action, Change, KeyNotToldError, Kind, MadeKey, heartbeat_name
 from tocsin.paging.tools import open_tool
 
 pytestmark = pytest.mark.long
@@ -753,9 +754,9 @@ def test_addresses_are_those_of_the_instance(region: str) -> None:
     assert isinstance(tool, Opsgenie)
     tool._keys.update(
         {
-            "tocsin-shop-production-engagement-page": "k1",
-            "tocsin-shop-production-heartbeat": "k2",
-            "tocsin-shop-production-reports-page": "k3",
+            "tocsin-shop-production-engagement-page": MadeKey("i1", "k1"),
+            "tocsin-shop-production-heartbeat": MadeKey("i2", "k2"),
+            "tocsin-shop-production-reports-page": MadeKey("i3", "k3"),
         }
     )
     host = {"us": "https://api.opsgenie.com", "eu": "https://api.eu.opsgenie.com"}[region]
@@ -767,6 +768,37 @@ def test_addresses_are_those_of_the_instance(region: str) -> None:
     assert beat is not None
     assert (beat.endpoint, beat.authorization) == (f"{host}/v2/heartbeats/tocsin-shop-production/ping", "GenieKey k2")
     assert tool.heartbeat(declaration(heartbeat=None), ENVIRONMENT) is None
+
+
+def test_a_secret_of_an_integration_that_people_made_anew_does_not_count(account: Account) -> None:
+    declared, route = declaration(), (ENVIRONMENT, "engagement", Severity.PAGE)
+    tool = account.tool()
+    for change in plan(tool, declared):
+        tool.apply(change, declared, ENVIRONMENT)
+    held = tool.delivery(declared, *route)
+    tool.delivered(declared, *route)
+    with pytest.raises(KeyNotToldError) as untold:
+        account.tool().delivery(declared, *route)
+    assert untold.value.is_of(held)
+    assert untold.value.is_of(replace(held, integration="")), "a secret from before the id was kept"
+    account.tool().renew(declared, *route)
+    with pytest.raises(KeyNotToldError) as untold:
+        account.tool().delivery(declared, *route)
+    assert not untold.value.is_of(held)
+
+
+def test_a_heartbeat_watches_from_its_first_ping_until_it_expires(account: Account) -> None:
+    declared = declaration()
+    assert account.tool().hears_heartbeat(declared, ENVIRONMENT) is False, "it is not there"
+    apply(account, declared)
+    assert account.tool().hears_heartbeat(declared, ENVIRONMENT) is False, "it was never pinged"
+    with account.oncall.state.lock:
+        ping(account.oncall.state, heartbeat_name("shop", ENVIRONMENT))
+    assert account.tool().hears_heartbeat(declared, ENVIRONMENT) is True
+    heartbeat = next(iter(account.oncall.state.heartbeats))
+    heartbeat["expired"] = True
+    assert account.tool().hears_heartbeat(declared, ENVIRONMENT) is False
+    assert account.tool().hears_heartbeat(declaration(heartbeat=None), ENVIRONMENT) is None
 
 
 def test_the_heartbeats_key_pings_and_changes_nothing(account: Account) -> None:

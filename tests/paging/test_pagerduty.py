@@ -11,6 +11,20 @@ from urllib.parse import urlsplit
 
 import pytest
 from between import Line, line_to
+from declared_teams import (
+    BY_NIGHT,
+    FORWARDER,
+    LEAD,
+    PRIMARY,
+    SECONDARY,
+    TOOL,
+    escalation,
+    file_of,
+    schedule,
+    step,
+    team,
+    turns,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,19 +32,14 @@ from tocsin.errors import InputError, PagingError
 from tocsin.model import Severity
 from tocsin.paging.changes import find_changes
 from tocsin.paging.declared import (
-    Escalation,
     Hours,
     Member,
     OnCall,
     Recipient,
     RecipientKind,
-    Rotation,
     Route,
-    Schedule,
-    SecretSource,
     Step,
     Team,
-    Tool,
     ToolName,
     Way,
 )
@@ -39,42 +48,17 @@ from tocsin.paging.pagerduty import ADDRESSES, PagerDuty
 from tocsin.paging.pagerduty.bodies import restrictions
 from tocsin.paging.tool import Action, Change, Kind
 
-PRIMARY, SECONDARY, LEAD = (f"payments-{role}@example.com" for role in ("primary", "secondary", "lead"))
-STARTS = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - a wall-clock time
-SCHEDULE = Schedule(
-    "payments-primary",
-    "Europe/Vienna",
-    (
-        Rotation("week", (PRIMARY, SECONDARY), timedelta(weeks=1), STARTS, hours=(Hours(time(8), time(18), 0, 4),)),
-        Rotation("night", (SECONDARY, PRIMARY), timedelta(days=1), STARTS, hours=(Hours(time(18), time(8)),)),
-    ),
+SCHEDULE = schedule(
+    turns("week", PRIMARY, SECONDARY, hours=(Hours(time(8), time(18), 0, 4),)),
+    turns("night", SECONDARY, PRIMARY, days=1, hours=BY_NIGHT),
 )
-ESCALATION = Escalation(
-    "payments",
-    (
-        Step(timedelta(0), Recipient(RecipientKind.SCHEDULE, "payments-primary")),
-        Step(timedelta(minutes=10), Recipient(RecipientKind.USER, LEAD)),
-        Step(timedelta(minutes=10), Recipient(RecipientKind.USER, SECONDARY)),
-    ),
+ESCALATION = escalation(
+    step(10, RecipientKind.USER, LEAD),
+    step(10, RecipientKind.USER, SECONDARY),
     repeat_after=timedelta(minutes=45),
 )
-PAYMENTS = Team(
-    "payments",
-    ("payments",),
-    (Member(PRIMARY), Member(SECONDARY), Member(LEAD, admin=True)),
-    {Severity.PAGE: Route((Way.TOOL,)), Severity.TICKET: Route((Way.FORWARDER,))},
-    description="Takes the money.",
-    schedules=(SCHEDULE,),
-    escalation=ESCALATION,
-)
-DECLARED = OnCall(
-    "deploy/oncall.toml",
-    "shop",
-    Tool(ToolName.PAGERDUTY, SecretSource(variable="PAGERDUTY_API_KEY")),
-    ("live",),
-    (PAYMENTS,),
-    "second@example.com",
-)
+PAYMENTS = team(TOOL, FORWARDER, description="Takes the money.", schedules=(SCHEDULE,), escalated=ESCALATION)
+DECLARED = file_of(ToolName.PAGERDUTY, "PAGERDUTY_API_KEY", PAYMENTS, heartbeat=False)
 
 
 @dataclass
@@ -135,10 +119,21 @@ def test_a_key_is_told_again_so_nothing_is_made_anew(account: Account) -> None:
     tool, before = account.pagerduty(), [dict(one) for one in account.oncall.state.integrations]
     told = tool.delivery(DECLARED, "live", "payments", Severity.PAGE)
     tool.delivered(DECLARED, "live", "payments", Severity.PAGE)
-    assert tool.renew(DECLARED, "live", "payments", Severity.PAGE) == told
+    assert account.pagerduty().delivery(DECLARED, "live", "payments", Severity.PAGE) == told
     tool.heartbeat_delivered(DECLARED, "live")
     assert tool.renew_heartbeat(DECLARED, "live") is None
     assert [dict(one) for one in account.oncall.state.integrations] == before
+
+
+def test_a_key_that_leaked_is_replaced_and_only_that_one(account: Account) -> None:
+    apply(account.pagerduty())
+    tool = account.pagerduty()
+    before = {one: tool.delivery(DECLARED, "live", "payments", one) for one in Severity}
+    renewed = tool.renew(DECLARED, "live", "payments", Severity.PAGE)
+    assert renewed != before[Severity.PAGE]
+    assert account.pagerduty().delivery(DECLARED, "live", "payments", Severity.PAGE) == renewed
+    assert account.pagerduty().delivery(DECLARED, "live", "payments", Severity.TICKET) == before[Severity.TICKET]
+    assert plan(account.pagerduty()) == (), "nothing else has changed"
 
 
 def test_what_people_made_stays_as_it_is(account: Account) -> None:

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from declared_teams import FORWARDER, MAIL, PRIMARY, file_of, team
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.errors import PagingError
 from tocsin.model import Severity
 from tocsin.paging.alert import alert_of
-from tocsin.paging.declared import Member, OnCall, Route, SecretSource, Team, Tool, ToolName, Way
+from tocsin.paging.declared import OnCall, Route, ToolName, Way
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 from tocsin.paging.tool import Action, Change, Kind
 from tocsin.paging.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, Webhook, sign, verify
@@ -24,20 +25,8 @@ from tocsin.paging.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, Webhook, s
 KEY = "a-signing-key-that-is-long"
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
 BODY = b'{"alias": "live-shop-checkout-page", "state": "ALARM"}'
-TEAM = Team(
-    "payments",
-    ("payments",),
-    (Member("payments-primary@example.com"),),
-    {Severity.PAGE: Route((Way.FORWARDER,)), Severity.TICKET: Route((Way.EMAIL,), email="t@example.com")},
-)
-DECLARED = OnCall(
-    "deploy/oncall.toml",
-    "shop",
-    Tool(ToolName.WEBHOOK, SecretSource(variable="WEBHOOK_SIGNING_KEY"), url="https://pager.example.com/in"),
-    ("live",),
-    (TEAM,),
-    "second@example.com",
-)
+TEAM = team(FORWARDER, MAIL, people=(PRIMARY,))
+DECLARED = file_of(ToolName.WEBHOOK, "WEBHOOK_SIGNING_KEY", TEAM, heartbeat=False, url="https://pager.example.com/in")
 
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=40), st.integers(-299, 299))

@@ -295,7 +295,7 @@ class TestPolicies:
 
 class TestSecondWay:
     def test_every_failure_of_every_topic_has_an_alarm_and_so_has_the_queue(self) -> None:
-        alarms = of_type(made(Environment="prod"), "AWS::CloudWatch::Alarm")
+        alarms = of_type(made(Environment="prod", HeartbeatKeyVersion="v"), "AWS::CloudWatch::Alarm")
         watched = sorted(
             (one["MetricName"], one["Dimensions"][0]["Value"].removeprefix("prod-tocsin-")) for one in alarms.values()
         )
@@ -312,6 +312,7 @@ class TestSecondWay:
             ]
             + [("ApproximateAgeOfOldestMessage", "on-call-redrive")]
             + [("ApproximateNumberOfMessagesVisible", "on-call-redrive")]
+            + [("FailedInvocations", "heartbeat")]
         )
 
     def test_they_go_another_way_that_no_key_of_ours_can_break(self) -> None:
@@ -406,6 +407,22 @@ class TestHeartbeat:
         assert rule["ScheduleExpression"] == rate
         assert rule["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == age
         assert "DeadLetterConfig" not in rule["Targets"][0]
+
+    @pytest.mark.parametrize(("every", "period"), [(60, 300), (300, 1500), (3600, 18_000)])
+    def test_signs_of_life_that_do_not_arrive_are_told_by_the_second_way(self, every: int, period: int) -> None:
+        heartbeat = Heartbeat("payments", timedelta(seconds=every), timedelta(days=1))
+        found = made(replace(ON_CALL, heartbeat=heartbeat), Environment="prod", HeartbeatKeyVersion="v")
+        alarm = found["HeartbeatFailing"].properties
+        assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == (
+            "AWS/Events",
+            "FailedInvocations",
+            "Sum",
+        )
+        assert alarm["Dimensions"] == [{"Name": "RuleName", "Value": found["HeartbeatRule"].properties["Name"]}]
+        assert alarm["AlarmActions"] == ["${SecondWayTopic}"]
+        assert alarm["Period"] == period
+        beats = alarm["Period"] / every
+        assert 1 < alarm["Threshold"] < beats, "one lost sign of life is no outage, and an outage is told in one period"
 
 
 class TestLimits:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..oncall.drill import Drill, Hop
 
 FINDINGS, TERMINATED = 1, 143
+_RINGS = "its rule is true in earnest, so it is in ALARM again, and told"
 
 
 @click.command(
@@ -42,8 +43,10 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
     from ..cloud.committed import Committed
     from ..cloud.environments import read_environment
     from ..cloud.preparation import connect_to
-    from ..oncall.drill import Course, refuse_unfit, refuse_waking
+    from ..oncall.before_drill import find_left_behind, refuse_unfit, refuse_waking, set_right
+    from ..oncall.drill import Course
     from ..oncall.drill import drill as run_drill
+    from ..oncall.lost_key import refuse_lost_key
     from ..oncall.opening import declared_for, open_oncall
     from ..oncall.promised import choose_alarm, committed_alarms, named_alarm, promised_alert, way_of
     from ..units import duration
@@ -56,14 +59,22 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
     cloud = connect_to(target)
     opened = open_oncall(declared, target, cloud)
     refuse_waking(opened.tool, page=page)
+    left: list[str] = []
+    if alarm is None:
+        for one in find_left_behind(cloud, f"{environment}-", alarms):
+            rings = set_right(cloud, opened.tool, one)
+            left.append(one.name)
+            if not as_json:
+                echo([f"{one.name}: left in ALARM by a drill that was cut off; {_RINGS if rings else 'set back'}"])
     chosen = named_alarm(alarms, alarm) if alarm is not None else choose_alarm(cloud, alarms, declared)
     way = way_of(declared, chosen)
+    refuse_lost_key(cloud, opened.tool, declared, environment, chosen.owner, chosen.severity)
     account = cloud.account()
-    if not as_json:
-        woken = "whoever is on call is woken" if page else "nobody is woken; --page would"
-        echo([f"{chosen.name}: a drill, {woken}"])
     with _ended_in_order():
         fit = refuse_unfit(cloud, opened.tool, chosen.name, page=page)
+        if not as_json:
+            woken = "whoever is on call is woken" if page else "nobody is woken; --page would"
+            echo([f"{chosen.name}: a drill, {woken}"])
         done = run_drill(
             cloud,
             opened.tool,
@@ -74,7 +85,7 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
             progress=lambda hop: None if as_json else echo(_hop(hop)),
         )
     if as_json:
-        print_json(_json(done))
+        print_json({**_json(done), "set_right": left})
     else:
         echo(_result(done))
     if not done.passed:

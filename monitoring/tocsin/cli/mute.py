@@ -16,7 +16,7 @@ from .output import count, echo, print_json
 if TYPE_CHECKING:
     from ..cloud.alarm_states import DeployedAlarm
     from ..cloud.mute_rules import DeployedRule
-    from ..oncall.mute import Mute, Mutes
+    from ..oncall.mute import Mute, Muted, Mutes
 
 
 @click.command(
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         'tocsin mute prod --system checkout --for 2h --because "The tables move to the new cluster."',
         'tocsin mute prod --system checkout --for 30min --starts 2026-12-01T22:00+01:00 --because "Restart."',
         "tocsin mute prod --list",
-        "tocsin mute prod --end prod-tocsin-checkout-20261201T2100-1",
+        "tocsin mute prod --end prod-tocsin-checkout-20261201T210000",
     ),
 )
 @click.argument("environment")
@@ -90,17 +90,19 @@ def mute(
         assert wanted_length is not None
         assert because is not None
         plan = plan_mute(cloud, environment, system, wanted_length, because, now, starts=began, names=alarms)
-        deployed = put_mute(cloud, plan)
+        done = put_mute(cloud, plan)
         if as_json:
-            print_json(_mute_json(plan, deployed))
+            print_json(_mute_json(plan, done))
         else:
-            echo(_muted(plan, deployed, now))
+            echo(_muted(plan, done, now))
 
 
-def _muted(plan: Mute, deployed: tuple[DeployedRule, ...], now: datetime) -> Iterator[str]:
-    when = "now" if plan.starts <= now else f"{plan.starts:%Y-%m-%d %H:%M} UTC"
-    yield f"{plan.system}: {count(len(plan.alarms), 'alarm')} muted from {when} until {plan.ends:%Y-%m-%d %H:%M} UTC"
-    for rule in deployed:
+def _muted(plan: Mute, done: Muted, now: datetime) -> Iterator[str]:
+    when = "now" if done.starts <= now else f"{done.starts:%Y-%m-%d %H:%M} UTC"
+    yield f"{plan.system}: {count(len(plan.alarms), 'alarm')} muted from {when} until {done.ends:%Y-%m-%d %H:%M} UTC"
+    if done.late:
+        yield f"  not at once: CloudWatch had begun another minute; until {done.starts:%H:%M} UTC alarms still tell"
+    for rule in done.rules:
         status = f", {rule.status.value.lower()}" if rule.status else ""
         yield f"  {rule.name}: {count(len(rule.alarms), 'alarm')}{status}"
     pages = count(plan.pages, "page")
@@ -109,10 +111,10 @@ def _muted(plan: Mute, deployed: tuple[DeployedRule, ...], now: datetime) -> Ite
     yield f"  {pages} and {count(len(plan.alarms) - plan.pages, 'ticket')} are muted: until then nobody hears of anything else in them"
     for alarm in plan.ringing:
         yield f"  in ALARM now: {_since(alarm)}; its alert stays open, its end is told after the mute"
-    yield f"  what goes into ALARM meanwhile and is still there at {plan.ends:%H:%M} UTC is told then"
+    yield f"  what goes into ALARM meanwhile and is still there at {done.ends:%H:%M} UTC is told then"
     if plan.outdated:
         yield f"  cleared away: {count(len(plan.outdated), 'rule')} that {'is' if len(plan.outdated) == 1 else 'are'} over"
-    yield f"  to end it: tocsin mute {plan.environment} --end {plan.rules[0].name.rpartition('-')[0]}"
+    yield f"  to end it: tocsin mute {plan.environment} --end {plan.name}"
 
 
 def _listed(mutes: Mutes, environment: str) -> Iterator[str]:
@@ -145,14 +147,15 @@ def _moment(text: str) -> datetime:
     return at
 
 
-def _mute_json(plan: Mute, deployed: tuple[DeployedRule, ...]) -> dict[str, Any]:
+def _mute_json(plan: Mute, done: Muted) -> dict[str, Any]:
     return {
         "system": plan.system,
         "because": plan.because,
         "by": plan.by,
-        "starts": plan.starts.isoformat(),
-        "ends": plan.ends.isoformat(),
-        "rules": [_rule_json(rule) for rule in deployed],
+        "starts": done.starts.isoformat(),
+        "ends": done.ends.isoformat(),
+        "late": done.late,
+        "rules": [_rule_json(rule) for rule in done.rules],
         "pages": plan.pages,
         "heartbeats": plan.heartbeats,
         "in_alarm": [{"alarm": alarm.name, "since": alarm.since.isoformat()} for alarm in plan.ringing],

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import InputError, PagingError, TocsinError
 from .here import project_here
+from .oncall_shown import plan_json, planned_lines, remaining_lines, replay_json, replayed_line, step_line, warn
 from .options import examples, json_option
-from .output import count, echo, print_json
+from .output import echo, print_json
 
 if TYPE_CHECKING:
     from ..cloud.committed import Committed
     from ..cloud.environments import Environment
     from ..cloud.session import Cloud
-    from ..oncall.apply import OnCallPlan, Step
+    from ..oncall.apply import Step
     from ..oncall.opening import Opened
     from ..oncall.replay import Replay, Replayed
-    from ..paging.tool import Change
-
-_SIGNS = {"create": "+", "update": "~", "delete": "-"}
+    from ..paging.declared import OnCall
 
 adopt_option = click.option(
     "--adopt", metavar="KIND/NAME", multiple=True, help="Take over what people made, such as team/payments."
+)
+
+renew_option = click.option(
+    "--renew", metavar="OWNER-SEVERITY", multiple=True, help="Replace a key that leaked, such as payments-page."
 )
 
 
@@ -41,30 +42,43 @@ def oncall() -> None:
 @oncall.command(epilog=examples("tocsin oncall plan prod", "tocsin oncall plan prod --adopt team/payments"))
 @click.argument("environment")
 @adopt_option
+@renew_option
 @json_option
-def plan(environment: str, adopt: tuple[str, ...], as_json: bool) -> None:
-    """Show what `apply` would change in ENVIRONMENT, and change nothing."""
+def plan(environment: str, adopt: tuple[str, ...], renew: tuple[str, ...], as_json: bool) -> None:
+    """Show what `apply` would change in ENVIRONMENT, and change nothing.
+
+    What stands in the way of a page by now is told as well: a subscription that is not confirmed, a dead-man's switch that
+    is not heard of.
+    """
     from ..oncall.apply import plan_oncall
 
     opened, committed = _open(environment)
-    found = plan_oncall(opened, committed, frozenset(adopt))
+    found = plan_oncall(opened, committed, frozenset(adopt), frozenset(renew))
     if as_json:
-        print_json(_plan_json(found))
+        print_json(plan_json(found))
     else:
-        echo(_planned(found))
+        echo(planned_lines(found))
+        warn(found.open)
 
 
-@oncall.command(epilog=examples("tocsin oncall apply dev", "tocsin oncall apply prod --yes --json"))
+@oncall.command(
+    epilog=examples(
+        "tocsin oncall apply dev",
+        "tocsin oncall apply prod --renew payments-page",
+        "tocsin oncall apply prod --yes --json",
+    )
+)
 @click.argument("environment")
 @click.option("--yes", is_flag=True, help="Do not ask, even for a protected environment.")
 @adopt_option
+@renew_option
 @json_option
-def apply(environment: str, yes: bool, adopt: tuple[str, ...], as_json: bool) -> None:
+def apply(environment: str, yes: bool, adopt: tuple[str, ...], renew: tuple[str, ...], as_json: bool) -> None:
     """Bring the on-call of ENVIRONMENT to what deploy/oncall.toml says.
 
     The tool first, then the keys into Secrets Manager, then the routing stack; what is no longer wanted goes last. Shows
     the plan first. What people made in the tool is left alone. A second run changes nothing, and one that was cut off is
-    taken up.
+    taken up. Exit code 1: the tool has not confirmed that it is subscribed.
     """
     from ..cloud.deploy import StackPlan
     from ..cloud.wording import happened
@@ -74,12 +88,14 @@ def apply(environment: str, yes: bool, adopt: tuple[str, ...], as_json: bool) ->
     confirmed = yes or not opened.environment.protected
     if as_json and not confirmed:
         raise InputError(f"{environment} is protected and --json cannot ask; look at the plan, then give --yes")
-    found = plan_oncall(opened, committed, frozenset(adopt))
+    found = plan_oncall(opened, committed, frozenset(adopt), frozenset(renew))
     if not as_json:
-        echo(_planned(found))
-    if found.nothing:
+        echo(planned_lines(found))
+    if found.nothing and not any(one.blocks for one in found.open):
         if as_json:
-            print_json({**_plan_json(found), "done": []})
+            print_json({**plan_json(found), "done": []})
+        else:
+            warn(found.open)
         return
     if not confirmed:
         with suppress(click.Abort):  # nobody there to ask
@@ -91,20 +107,26 @@ def apply(environment: str, yes: bool, adopt: tuple[str, ...], as_json: bool) ->
     def progress(step: Step) -> None:
         done.append(step)
         if not as_json:
-            echo([_step(step)])
+            echo([step_line(step)])
 
-    apply_oncall(
+    left = apply_oncall(
         opened,
         committed,
         found,
         confirmed=confirmed,
         progress=progress,
         deployed=lambda event: None if as_json or isinstance(event, StackPlan) else echo(happened(event)),
+        told=lambda what: click.echo(f"tocsin: {what}", err=True),
     )
+    blocked = any(one.blocks for one in left)
     if as_json:
-        print_json({**_plan_json(found), "done": [step.what for step in done]})
+        print_json({**plan_json(found), "done": [step.what for step in done], "open": [one.what for one in left]})
     else:
-        echo([f"{environment}: on call as {opened.declared.path} says; try it with `tocsin drill {environment}`"])
+        if not blocked:
+            echo([f"{environment}: on call as {opened.declared.path} says; try it with `tocsin drill {environment}`"])
+        warn(left)
+    if blocked:
+        raise click.exceptions.Exit(1)
 
 
 @oncall.command(epilog=examples("tocsin oncall replay prod", "tocsin oncall replay prod --json"))
@@ -135,7 +157,7 @@ def replay(environment: str, as_json: bool) -> None:
     def progress(one: Replayed) -> None:
         told.append(one)
         if not as_json:
-            echo([_replayed(one)])
+            echo([replayed_line(one)])
 
     results: dict[str, Replay] = {}
     for name, address in queues.items():
@@ -143,9 +165,9 @@ def replay(environment: str, as_json: bool) -> None:
             echo([f"{name}:"])
         results[name] = run_replay(cloud, address, send, close=close, progress=progress)
         if not as_json:
-            echo(_remaining(results[name], environment))
+            echo(remaining_lines(results[name], environment))
     if as_json:
-        print_json(_replay_json(results, told))
+        print_json(replay_json(results, told))
     if any(result.kept or result.remaining.waiting for result in results.values()):
         raise click.exceptions.Exit(1)
 
@@ -195,7 +217,7 @@ class _Closer:
             raise PagingError(str(error)) from None
 
 
-def _declared(environment: str) -> tuple[Any, Environment, Committed]:
+def _declared(environment: str) -> tuple[OnCall, Environment, Committed]:
     from ..cloud.committed import Committed
     from ..cloud.environments import read_environment
     from ..oncall.opening import declared_for
@@ -223,90 +245,21 @@ def _open(environment: str) -> tuple[Opened, Committed]:
         raise InputError(f"{declared.path}: {len(faults)} faults, so nothing was changed; mend the file")
     if faults:
         raise InputError(faults[0])
+    _refuse_other_routing(declared, committed)
     return open_oncall(declared, target, connect_to(target)), committed
 
 
-def _planned(found: OnCallPlan) -> Iterator[str]:
-    if found.nothing:
-        yield f"{found.environment}: nothing to change"
-        return
-    from ..cloud.deploy import Work
-    from ..cloud.wording import planned
-    from ..paging.changes import describe
+def _refuse_other_routing(declared: OnCall, committed: Committed) -> None:
+    """Raise InputError unless the committed routing is what the on-call file makes of it now.
 
-    yield f"{found.tool}: {count(len(found.changes), 'change') if found.changes else 'as declared'}"
-    for kind, changes in groupby(found.changes, key=lambda change: change.kind.value):
-        yield f"  {kind}s"
-        for change in changes:
-            yield from (f"    {line}" for line in describe(change))
-    if found.keys:
-        yield "keys, into Secrets Manager"
-        yield from (f"  + {slot.secret}" for slot in found.keys)
-    if found.outdated:
-        yield "secrets that no route wants any more, kept for 7 days"
-        yield from (f"  - {secret}" for secret in found.outdated)
-    if found.keys and found.stack.work is Work.NOTHING:
-        yield f"{found.stack.stack} ({found.stack.source}): to be changed, once the keys are there"
-    else:
-        yield from planned(found.stack)
+    The owners are those of the committed file: that the declarations have others by now is for `tocsin check` to say.
+    """
+    from ..cloud.committed import read_routing
+    from ..render.routing import routing_template
 
-
-def _step(step: Step) -> str:
-    sign = f"{_SIGNS[step.change.action.value]} " if step.change is not None else ""
-    return f"{step.number} of {step.of}  {sign}{step.what}"
-
-
-def _plan_json(found: OnCallPlan) -> dict[str, Any]:
-    from ..cloud.wording import as_json
-
-    return {
-        "environment": found.environment,
-        "tool": found.tool,
-        "changes": [_change_json(change) for change in found.changes],
-        "keys": [slot.secret for slot in found.keys],
-        "outdated_secrets": list(found.outdated),
-        "stack": as_json(found.stack),
-    }
-
-
-def _change_json(change: Change) -> dict[str, Any]:
-    from ..paging.changes import describe
-
-    return {
-        "action": change.action.value,
-        "kind": change.kind.value,
-        "name": change.name,
-        "differences": [line.strip() for line in describe(change)[1:]],
-    }
-
-
-def _replayed(one: Replayed) -> str:
-    return f"  {one.number} of {one.of}  {one.what}: {one.fate.value}" + (f", {one.reason}" if one.reason else "")
-
-
-def _remaining(done: Replay, environment: str) -> Iterator[str]:
-    if not done.delivered and not done.kept:
-        yield "  nothing to deliver"
-    else:
-        yield f"  {done.delivered} delivered, {len(done.kept)} kept"
-    if done.remaining.hidden:
-        yield (
-            f"  {count(done.remaining.hidden, 'message')} hidden by a replay that runs or was cut off; "
-            f"back within 5 minutes: run `tocsin oncall replay {environment}` again"
+    routing, project = read_routing(committed), project_here()
+    if routing.text != routing_template(routing.owners, declared, project.settings.runbooks):
+        raise InputError(
+            f"{routing.path} is not what {declared.path} makes of it: the file was changed, or Tocsin was updated, and the "
+            "routing was not built again; run `tocsin build`, and commit what it writes"
         )
-
-
-def _replay_json(results: dict[str, Replay], told: list[Replayed]) -> dict[str, Any]:
-    return {
-        "messages": [{"what": one.what, "fate": one.fate.value, "reason": one.reason or None} for one in told],
-        "queues": [
-            {
-                "queue": name,
-                "delivered": done.delivered,
-                "kept": len(done.kept),
-                "waiting": done.remaining.waiting,
-                "hidden": done.remaining.hidden,
-            }
-            for name, done in results.items()
-        ],
-    }

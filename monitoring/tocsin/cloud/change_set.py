@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,13 @@ from .stacks import (
 Progress = Callable[[StackEvent], None]
 
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+# What is said of a change set that was right until another one was carried out.
+_OVERTAKEN = (
+    "ChangeSetNotFound",
+    "ChangeSetNotFoundException",
+    "InvalidChangeSetStatus",
+    "InvalidChangeSetStatusException",
+)
 _FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_GROWTH = 0.05, 3.0, 1.5
 PATIENCE_SECONDS = 3600.0
 
@@ -90,7 +97,11 @@ def create_change_set(cloud: Cloud, request: StackRequest) -> ChangeSet:
     body = template_argument(cloud, request.template, request.source, request.artifacts_bucket)
     if request.role is not None:
         body["RoleARN"] = request.role
-    with _naming_places(request), asking(f"plan stack {request.stack} from {request.source}"):
+    with (
+        _telling_of_others(cloud, request.stack, creates),
+        _naming_places(request),
+        asking(f"plan stack {request.stack} from {request.source}"),
+    ):
         made = cloudformation.create_change_set(
             StackName=request.stack,
             ChangeSetName=name,
@@ -101,7 +112,8 @@ def create_change_set(cloud: Cloud, request: StackRequest) -> ChangeSet:
         )
     change_set = ChangeSet(request.stack, made["Id"], creates, (), shell=stack is None, role=request.role)
     try:
-        status, reason, described = _wait_for_change_set(cloud, request.stack, made["Id"])
+        with _telling_of_others(cloud, request.stack, creates):
+            status, reason, described = _wait_for_change_set(cloud, request.stack, made["Id"])
     except BaseException:
         discard(cloud, change_set)
         raise
@@ -150,10 +162,16 @@ def execute(
         return stack
     seen = last_event(cloud, change_set.stack)
     try:
-        with asking(f"change stack {change_set.stack}"):
+        with (
+            _telling_of_others(cloud, change_set.stack, change_set.creates),
+            asking(f"change stack {change_set.stack}"),
+        ):
+            if change_set.creates and readiness(find_stack(cloud, change_set.stack)) is not Readiness.CREATE:
+                raise _other_deployment(change_set.stack)
             cloud.client("cloudformation").execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
     except CloudError:
-        discard(cloud, change_set)
+        with suppress(CloudError):  # why it cannot be carried out is what matters
+            discard(cloud, change_set)
         raise
     stack, events = _wait_for_stack(cloud, change_set.stack, seen, progress, patience)
     if stack is None:
@@ -237,6 +255,26 @@ def _templates(cloud: Cloud, stack: Stack | None, request: StackRequest) -> Temp
     with asking(f"read the template of stack {request.stack}"):
         body = cloud.client("cloudformation").get_template(StackName=request.stack)["TemplateBody"]
     return template_pair(body if isinstance(body, str) else json.dumps(body), request.template)
+
+
+@contextmanager
+def _telling_of_others(cloud: Cloud, name: str, creates: bool) -> Iterator[None]:
+    """Say so where another deployment of the same stack came before; what CloudFormation says then names its own states.
+
+    ``creates``: there was nothing in service when this one began.
+    """
+    try:
+        yield
+    except CloudError as error:
+        now = readiness(find_stack(cloud, name))
+        overtaken = isinstance(error.__cause__, Exception) and error_code(error.__cause__) in _OVERTAKEN
+        if overtaken or now is Readiness.BUSY or (creates and now is Readiness.UPDATE):
+            raise _other_deployment(name) from error
+        raise
+
+
+def _other_deployment(name: str) -> CloudError:
+    return CloudError(f"another deployment of stack {name} is running; run it again when that one is through")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class CommittedTemplate:
 
     ``resources`` is logical id → type, ``outputs`` the names; ``conditional`` are the resources that have a condition.
     ``secrets`` are parameters whose value is the current version of a secret → the secret's name, in which
-    ``{Environment}`` stands for the environment.
+    ``{Environment}`` stands for the environment.  ``owners`` are those whose topics a routing has.
     """
 
     path: str
@@ -37,6 +37,7 @@ class CommittedTemplate:
     outputs: frozenset[str]
     conditional: frozenset[str] = frozenset()
     secrets: Mapping[str, str] = field(default_factory=dict)
+    owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ def _file(path: Path, document: Document) -> CommittedTemplate:
         outputs=frozenset(_section(document, "Outputs")),
         conditional=frozenset(name for name, body in stated.items() if "Condition" in body),
         secrets=_secrets(path, document, parameters),
+        owners=tuple(str(owner) for owner in _stated(document).get("Owners") or ()),
     )
 
 

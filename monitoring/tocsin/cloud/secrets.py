@@ -14,6 +14,7 @@ from .session import Cloud, asking, error_code
 RECOVERY_DAYS = 7  # the shortest window that Secrets Manager gives; a removed key is revoked in the tool anyway
 _CURRENT = "AWSCURRENT"
 _GONE = "ResourceNotFoundException"
+_TAKEN = "ResourceExistsException"
 _MARKED_FOR_DELETION = "InvalidRequestException"
 
 
@@ -47,12 +48,19 @@ def write_secret(cloud: Cloud, name: str, value: str, tags: Mapping[str, str]) -
     described = _describe(cloud, name)
     if described is None:
         with asking(f"make the secret {name}"):
-            made = secrets.create_secret(
-                Name=name,
-                Description="Where notifications go, with the key for it; written by tocsin oncall apply",
-                SecretString=value,
-                Tags=[{"Key": key, "Value": text} for key, text in sorted(tags.items())],
-            )
+            try:
+                made = secrets.create_secret(
+                    Name=name,
+                    Description="Where notifications go, with the key for it; written by tocsin oncall apply",
+                    SecretString=value,
+                    Tags=[{"Key": key, "Value": text} for key, text in sorted(tags.items())],
+                )
+            except Exception as error:
+                if error_code(error) == _TAKEN:
+                    raise CloudError(
+                        f"another run has just made the secret {name}; run it again when that one is through"
+                    ) from None
+                raise
         return str(made["VersionId"])
     present = {str(tag["Key"]): str(tag["Value"]) for tag in described.get("Tags") or ()}
     for key, text in sorted(tags.items()):

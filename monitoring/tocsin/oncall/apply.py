@@ -7,7 +7,7 @@ is new, its keys go into secrets, the routing stack subscribes with them, and on
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..cloud.committed import Committed, read_routing
 from ..cloud.deploy import DeployEvent, StackPlan, Work, deploy_routing, plan_routing
@@ -20,20 +20,33 @@ from .deliveries import (
     forwarded,
     is_settled,
     let_go,
+    named_slots,
     outdated_secrets,
-    refuse_unbuilt,
     refuse_unrouted,
     settle,
     wanted_slots,
 )
 from .opening import Opened
+from .reach import (
+    Open,
+    Patience,
+    open_points,
+    patience_for,
+    promises,
+    topics_of,
+    wait_for_confirmations,
+    wait_for_heartbeat,
+)
 from .senders import FORWARDER, FORWARDER_STACK
 
 
 @dataclass(frozen=True, slots=True)
 class OnCallPlan:
     """What is to be done: ``changes`` in the tool, ``keys`` to be written into secrets, ``stack`` of the routing, and
-    ``outdated`` secrets to be let go."""
+    ``outdated`` secrets to be let go.  ``renewed`` are those of the keys that are there and to be replaced.
+
+    ``open`` is what stands in the way of pages now, whatever is to be done.
+    """
 
     environment: str
     tool: str
@@ -42,6 +55,8 @@ class OnCallPlan:
     keys: tuple[Slot, ...]
     stack: StackPlan
     outdated: tuple[str, ...]
+    renewed: tuple[Slot, ...] = ()
+    open: tuple[Open, ...] = ()
 
     @property
     def nothing(self) -> bool:
@@ -69,8 +84,14 @@ class Step:
     change: Change | None = None
 
 
-def plan_oncall(opened: Opened, committed: Committed, adopt: Collection[str] = frozenset()) -> OnCallPlan:
-    """What `apply_oncall` would do; changes nothing.  Raises InputError, CloudError and PagingError."""
+def plan_oncall(
+    opened: Opened, committed: Committed, adopt: Collection[str] = frozenset(), renew: Collection[str] = frozenset()
+) -> OnCallPlan:
+    """What `apply_oncall` would do; changes nothing.
+
+    ``renew`` names keys that are to be replaced, ``OWNER-SEVERITY`` or ``heartbeat``.  Raises InputError, CloudError and
+    PagingError.
+    """
     declared, environment, tool = opened.declared, opened.environment, opened.tool
     slots = wanted_slots(declared, environment.name)
     routing = read_routing(committed)
@@ -79,22 +100,28 @@ def plan_oncall(opened: Opened, committed: Committed, adopt: Collection[str] = f
         for name in routing.secrets.values()
     }
     refuse_unrouted(declared, slots, routed, routing.path)
+    named = named_slots(renew, slots, tool)
     tool.check(declared, environment.name)
     changes = find_changes(
         tool.wanted(declared, environment.name), tool.present(declared, environment.name), frozenset(adopt)
     )
     fresh = {change.name for change in changes if change.kind is Kind.INTEGRATION and _has_new_key(change)}
-    keys = tuple(
+    anew = tuple(
         slot
         for slot in slots
         if slot.integration(declared.project, environment.name) in fresh
         or _heartbeat_is_fresh(slot, fresh, declared.project, environment.name)
         or not is_settled(opened.cloud, tool, declared, environment.name, slot)
     )
+    keys = tuple(slot for slot in slots if slot in anew or slot in named)
     outdated = outdated_secrets(opened.cloud, declared, environment.name, slots)
-    refuse_unbuilt(declared, outdated, routed, routing.path)
     stack = plan_routing(environment, committed, parameters=_forwarder(opened))
-    return OnCallPlan(environment.name, tool.name, changes, slots, keys, stack, outdated)
+    topics = topics_of(find_stack(opened.cloud, environment.routing_stack))
+    deployed = bool(topics) and stack.work is Work.NOTHING and not keys
+    points = open_points(opened.cloud, tool, declared, environment, topics, deployed=deployed)
+    # A key that is made in this run needs no other one.
+    renewed = tuple(slot for slot in named if slot not in anew)
+    return OnCallPlan(environment.name, tool.name, changes, slots, keys, stack, outdated, renewed, points)
 
 
 def apply_oncall(
@@ -105,8 +132,14 @@ def apply_oncall(
     confirmed: bool = False,
     progress: Callable[[Step], None] = lambda step: None,
     deployed: Callable[[DeployEvent], None] = lambda event: None,
-) -> None:
-    """Do what ``plan`` says.  Raises InputError for a protected environment that is not confirmed, CloudError, PagingError."""
+    told: Callable[[str], None] = lambda what: None,
+    patience: Patience | None = None,
+) -> tuple[Open, ...]:
+    """Do what ``plan`` says, and wait until the tool has confirmed what subscribes it; what still stands in the way.
+
+    ``told`` hears what is waited for.  Raises InputError for a protected environment that is not confirmed, CloudError and
+    PagingError.
+    """
     declared, environment, tool, cloud = opened.declared, opened.environment, opened.tool, opened.cloud
     if environment.protected and not confirmed:
         raise InputError(f"environment {environment.name} is protected: look at the plan, then confirm it")
@@ -134,17 +167,26 @@ def apply_oncall(
             if settle(cloud, tool, declared, environment.name, slot):
                 did(f"key into secret {slot.secret}")
     for slot in plan.slots:
-        if slot.secret not in settled and settle(cloud, tool, declared, environment.name, slot):
+        if slot.secret not in settled and settle(
+            cloud, tool, declared, environment.name, slot, renew=slot in plan.renewed
+        ):
             did(f"key into secret {slot.secret}")
     outcome = deploy_routing(environment, committed, parameters=_forwarder(opened), confirmed=True, progress=deployed)
     if outcome.work is not Work.NOTHING:
         did(f"stack {outcome.stack}")
+    waits = patience or patience_for(environment)
+    if outcome.work is Work.NOTHING:  # what is pending has been so since an earlier run
+        waits = replace(waits, confirmation=0.0)
+    topics = topics_of(outcome.outputs)
+    wait_for_confirmations(cloud, topics, promises(declared, environment), waits, told)
     for change in plan.gone:
         tool.apply(change, declared, environment.name)
         did(f"{change.kind.value} {change.name}", change)
     for secret in plan.outdated:
         let_go(cloud, secret)
         did(f"secret {secret}")
+    wait_for_heartbeat(tool, declared, environment.name, waits, told)
+    return open_points(cloud, tool, declared, environment, topics)
 
 
 def _forwarder(opened: Opened) -> Mapping[str, str]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from ..cloud.secrets import read_secret, remove_secret, write_secret
 from ..cloud.session import Cloud, asking
-from ..errors import InputError
+from ..errors import InputError, nearest
 from ..model import Severity
 from ..paging.declared import OnCall, Way
 from ..paging.tool import Delivery, KeyNotToldError, OnCallTool, heartbeat_secret_name, integration_name, secret_name
@@ -34,6 +34,11 @@ class Slot:
     def integration(self, project: str, environment: str) -> str:
         """What it is called in the tool; empty for the dead-man's switch."""
         return integration_name(project, environment, self.owner, self.severity) if self.owner else ""
+
+    @property
+    def name(self) -> str:
+        """``OWNER-SEVERITY``, or ``heartbeat``."""
+        return self.secret.rpartition("/")[2]
 
 
 def wanted_slots(declared: OnCall, environment: str) -> tuple[Slot, ...]:
@@ -63,16 +68,6 @@ def refuse_unrouted(declared: OnCall, slots: Collection[Slot], routed: Collectio
             )
 
 
-def refuse_unbuilt(declared: OnCall, outdated: Collection[str], routed: Collection[str], routing: str) -> None:
-    """Raise InputError for a secret that no route wants any more, while the committed routing still posts with it."""
-    for secret in outdated:
-        if secret in routed:
-            raise InputError(
-                f"{routing} still posts with the secret {secret}, which {declared.path} wants no more; run `tocsin build`, "
-                "and commit what it writes"
-            )
-
-
 def forwarded(declared: OnCall) -> tuple[tuple[str, Severity], ...]:
     """Owner and severity of the routes that go through the forwarder."""
     return tuple(
@@ -91,24 +86,45 @@ def is_settled(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: st
         delivery = _delivery(tool, declared, environment, slot)
     except KeyNotToldError as untold:
         return untold.is_of(_read(held))
-    return delivery is None or _text(delivery) == held
+    return delivery is None or _is_same(delivery, held)
 
 
-def settle(cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: str, slot: Slot) -> bool:
+def named_slots(names: Collection[str], slots: Collection[Slot], tool: OnCallTool) -> tuple[Slot, ...]:
+    """The slots of those names, whose keys can be replaced.  Raises InputError."""
+    known = {slot.name: slot for slot in slots}
+    found = []
+    for name in sorted(names):
+        slot = known.get(name)
+        if slot is None:
+            raise InputError(f"--renew {name}: there is no such key; {nearest(name, known)}")
+        if not (tool.renews if slot.owner else tool.renews_heartbeat):
+            raise InputError(
+                f"--renew {name}: {tool.name} has no key of its own for it but the one that tool.key names; put a new one "
+                "there, and run apply without --renew"
+            )
+        found.append(slot)
+    return tuple(found)
+
+
+def settle(
+    cloud: Cloud, tool: OnCallTool, declared: OnCall, environment: str, slot: Slot, *, renew: bool = False
+) -> bool:
     """Make the secret hold what it should, then let the tool switch on what posts there; whether anything was written.
 
-    Raises CloudError and PagingError.
+    ``renew``: with another key than the present one.  Raises CloudError and PagingError.
     """
     held = read_secret(cloud, slot.secret)
     try:
-        delivery = _delivery(tool, declared, environment, slot)
+        delivery = (
+            _renewed(tool, declared, environment, slot) if renew else _delivery(tool, declared, environment, slot)
+        )
     except KeyNotToldError as untold:
         if untold.is_of(_read(held)):
             return False
         delivery = _renewed(tool, declared, environment, slot)
     if delivery is None:
         return False
-    changed = _text(delivery) != held
+    changed = not _is_same(delivery, held)
     if changed:
         write_secret(cloud, slot.secret, _text(delivery), {_TAG: declared.project})
     if slot.owner:
@@ -163,6 +179,12 @@ def _read(held: str | None) -> Delivery:
     return Delivery(
         **{name: value if isinstance(value, str) else "" for name, value in {"endpoint": "", **named}.items()}
     )
+
+
+def _is_same(delivery: Delivery, held: str | None) -> bool:
+    """Whether a secret holds that already.  One from before the integration's id was kept is left as it is: written
+    again, it would be another version of the same address, which SNS takes for the subscription that is to go."""
+    return _read(held) in (delivery, replace(delivery, integration=""))
 
 
 def _text(delivery: Delivery) -> str:

@@ -7,28 +7,25 @@ began for real during the drill would be told nobody: it is looked for, and told
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from ..alarm import AlarmState
-from ..cloud.alarm_states import ActionRun, DeployedAlarm, actions_run, find_alarm, require_alarm, set_state
-from ..cloud.mute_rules import RuleStatus, list_rules
+from ..cloud.alarm_states import ActionRun, DeployedAlarm, actions_run, require_alarm, set_state
 from ..cloud.session import Cloud
 from ..errors import CloudError, InputError, PagingError, TocsinError
-from ..paging.alert import Alert, differences
+from ..paging.alert import Alert
+from ..paging.alert_promise import differences
 from ..paging.declared import Way
-from ..paging.drill_marks import drill_reason, is_drill
+from ..paging.drill_marks import DrillRun, drill_reason
 from ..paging.tool import OnCallTool, ToolAlert
+from .before_drill import refuse_waking, rings_for_real
+from .drill_runs import refuse_running, running
+from .undisturbed import undisturbed
 from .web import Answer, visit
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 _FORCED = "the alarm is set to ALARM"
 _ACTIONS = "CloudWatch tells the topic"
@@ -88,6 +85,11 @@ class Course:
     page: bool = False
     because: str = "`tocsin drill` follows this page to whoever is on call"
 
+    @property
+    def longest(self) -> float:
+        """Seconds that a drill takes at most: its hops, four of which are waited for, and what is asked in between."""
+        return 4 * self.timeout + self.grace + 300.0
+
 
 Promised = Callable[[str, datetime], Alert]
 """What the committed files promise of the alert, given the reason the alarm is forced with and when it changed."""
@@ -95,49 +97,6 @@ Promised = Callable[[str, datetime], Alert]
 
 class _HopFailedError(Exception):
     """The way ends here."""
-
-
-def refuse_waking(tool: OnCallTool, *, page: bool) -> None:
-    """Raise InputError for a drill that is to wake nobody, with a tool that cannot be told so.  Asks nothing of anybody."""
-    if not page and not tool.drills_wake_nobody:
-        raise InputError(
-            f"{tool.name} cannot be told to notify nobody of a drill, so whoever is on call would be woken; "
-            "tell them, then give --page, or drill an environment whose oncall_url is a stand-in of another tool"
-        )
-
-
-def refuse_unfit(cloud: Cloud, tool: OnCallTool, name: str, *, page: bool = False) -> DeployedAlarm:
-    """The alarm, if a drill of it proves something and harms nobody; what an earlier drill left behind is cleared away.
-
-    Raises InputError for what `refuse_waking` refuses, for an alarm that is really in ALARM, that tells nobody or is
-    muted, and for one whose alert is open; CloudError and PagingError.
-    """
-    refuse_waking(tool, page=page)
-    alarm = require_alarm(cloud, name)
-    left_behind = alarm.state is AlarmState.ALARM and is_drill(alarm.reason)
-    if alarm.state is AlarmState.ALARM and not left_behind:
-        raise InputError(
-            f"alarm {name} is in ALARM since {alarm.since:%Y-%m-%d %H:%M} UTC: that is no drill; take another"
-        )
-    if not alarm.actions_enabled:
-        raise InputError(f"alarm {name}: its actions are switched off; switch them on, or deploy the alarms again")
-    for actions, what in ((alarm.alarm_actions, "starts"), (alarm.ok_actions, "ends")):
-        if not any(":sns:" in action for action in actions):
-            raise InputError(f"alarm {name} tells no topic when it {what}; take one that does")
-    if rules := list_rules(cloud, alarm=name, statuses=[RuleStatus.ACTIVE]):
-        raise InputError(f"alarm {name} is muted by {rules[0].name}; end it, or wait until it is over")
-    if alarm.suppressor:
-        suppressor = find_alarm(cloud, alarm.suppressor.rpartition(":alarm:")[2])
-        if suppressor is not None and suppressor.state is AlarmState.ALARM:
-            raise InputError(f"alarm {name} tells nobody while {suppressor.name} is in ALARM; wait until that is over")
-    alert = tool.find_alert(name)
-    if alert is not None and alert.open and not is_drill(alert.description):
-        raise InputError(f"an alert of {name} is open in {tool.name} already; close it there first")
-    if left_behind:
-        set_state(cloud, name, AlarmState.OK, drill_reason("the drill before this one was cut off", page=False))
-    if alert is not None and alert.open:
-        tool.close_alert(name, "Left behind by a drill that was cut off.")
-    return alarm
 
 
 def drill(
@@ -154,22 +113,23 @@ def drill(
     """Force ``alarm``, follow its page there and back, and say what was found.
 
     ``alarm`` is what `refuse_unfit` let through.  In every case, KeyboardInterrupt and SystemExit included, the alarm is
-    set back and the alert closed.  Raises InputError as `refuse_waking` does, and CloudError and PagingError for what is
-    neither a hop nor a field.
+    set back and the alert closed.  Raises InputError as `refuse_waking` does and for an alarm that is in ALARM by now, and
+    CloudError and PagingError for what is neither a hop nor a field.
     """
     refuse_waking(tool, page=course.page)
-    run = _Run(cloud, tool, alarm, course, progress)
     as_promised: tuple[str, ...] = ()
     different: tuple[str, ...] = ()
-    try:
+    with running(course.longest) as this:
+        run = _Run(cloud, tool, alarm, course, this, progress)
         try:
-            alert = run.there()
-            as_promised, different = _compare(promised(run.reason, run.changed_at), alert, way, ask)
-            run.back_again()
-        finally:
-            left = run.put_back()
-    except _HopFailedError:
-        pass
+            try:
+                alert = run.there()
+                as_promised, different = _compare(promised(run.reason, run.changed_at), alert, way, ask)
+                run.back_again()
+            finally:
+                left = run.put_back()
+        except _HopFailedError:
+            pass
     return Drill(alarm.name, tuple(run.hops), as_promised, different, left)
 
 
@@ -177,10 +137,16 @@ class _Run:
     """One drill on its way."""
 
     def __init__(
-        self, cloud: Cloud, tool: OnCallTool, alarm: DeployedAlarm, course: Course, progress: Callable[[Hop], None]
+        self,
+        cloud: Cloud,
+        tool: OnCallTool,
+        alarm: DeployedAlarm,
+        course: Course,
+        run: DrillRun,
+        progress: Callable[[Hop], None],
     ) -> None:
         self._cloud, self._tool, self._alarm, self._course, self._progress = cloud, tool, alarm, course, progress
-        self.reason = drill_reason(course.because, page=course.page)
+        self.reason = drill_reason(course.because, page=course.page, run=run)
         self._back_reason = drill_reason("the drill is over", page=course.page)
         self.changed_at = alarm.since
         self.hops: list[Hop] = []
@@ -193,6 +159,10 @@ class _Run:
         name = self._alarm.name
         self._before = self._tool.find_alert(name)
         told = frozenset(actions_run(self._cloud, name))
+        now = require_alarm(self._cloud, name)
+        refuse_running(now, self._before)
+        if now.state is AlarmState.ALARM:
+            raise InputError(f"alarm {name} is in ALARM by now: {now.reason}; take another")
         self._last = time.monotonic()
         self._forced = True  # before it is true: cut off in between, setting back is no harm
         self._set(_FORCED, AlarmState.ALARM, self.reason)
@@ -219,7 +189,7 @@ class _Run:
             return ()
         left = []
         rings = False
-        with _undisturbed():
+        with undisturbed():
             name = self._alarm.name
             try:
                 if not self._over:
@@ -322,15 +292,6 @@ class _Run:
         raise _HopFailedError
 
 
-def rings_for_real(cloud: Cloud, alarm: DeployedAlarm) -> bool:
-    """Whether the rule of a composite alarm is true, whatever state the alarm was given.  Raises CloudError."""
-    from ..simulate.composite import alarm_name, evaluate_rule, names_in, parse_rule
-
-    rule = parse_rule(alarm.rule)
-    states = {name: require_alarm(cloud, alarm_name(name)).state for name in names_in(rule)}
-    return evaluate_rule(rule, states)
-
-
 def _compare(
     expected: Alert, told: ToolAlert, way: Way, ask: Callable[[str], Answer]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -346,27 +307,3 @@ def _compare(
             lines.append(f"runbook: {runbook} cannot be read: {answer.problem}")
     wrong = {word for line in lines for word in line.replace("description: ", "").split(" ", 1)[0].split(":")}
     return tuple(field for field in fields if field.split(" ")[0] not in wrong), tuple(lines)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM take effect at the end of the block: what is forced must be set back first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    told: list[tuple[int, FrameType | None]] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: told.append((number, frame)))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-    for number, frame in told[:1]:
-        handler = before[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
-        elif handler is signal.SIG_DFL:
-            signal.raise_signal(number)

@@ -7,9 +7,10 @@ work").
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ..alarm import AlarmState
@@ -37,15 +38,17 @@ _MINUTE = timedelta(minutes=1)
 _SYSTEM = re.compile(r"^(?:Severity: \w+\. )?Owner: \S+\. System: ([a-z][a-z0-9_-]*)\.$", re.MULTILINE)
 _PAGE = re.compile(r"^Severity: page\.", re.MULTILINE)
 _HEARTBEAT = re.compile(r"^Runbook: \S*/slo-heartbeat\.md$", re.MULTILINE)
-_STAMP = "%Y%m%dT%H%M"
+_STAMP = "%Y%m%dT%H%M%S"
+# What a rule of ours is called; those from before the seconds were told are four digits shorter.
+_NAME = r"-[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:_[0-9]+)?)?-[0-9]+"
 
 
 @dataclass(frozen=True, slots=True)
 class Mute:
     """What is to be muted: all of it known, nothing of it done.
 
-    ``alarms`` are those that would tell somebody, by name.  ``outdated`` are rules of ours in this environment that are
-    over.
+    ``length`` is as asked, in full minutes.  ``alarms`` are those that would tell somebody, by name.  ``outdated`` are
+    rules of ours in this environment that are over.
     """
 
     environment: str
@@ -54,9 +57,16 @@ class Mute:
     by: str
     starts: datetime
     ends: datetime
+    length: timedelta
+    at_once: bool
     alarms: tuple[DeployedAlarm, ...]
     rules: tuple[MuteRule, ...]
     outdated: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What all of its rules are called, but for the number at the end."""
+        return self.rules[0].name.rpartition("-")[0]
 
     @property
     def pages(self) -> int:
@@ -72,6 +82,17 @@ class Mute:
     def ringing(self) -> tuple[DeployedAlarm, ...]:
         """The alarms that are in ALARM now."""
         return tuple(alarm for alarm in self.alarms if alarm.state is AlarmState.ALARM)
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """What CloudWatch made of it.  ``late``: the minute was over before a rule was there, so that muting begins and ends
+    with another one."""
+
+    rules: tuple[DeployedRule, ...]
+    starts: datetime
+    ends: datetime
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,33 +139,45 @@ def plan_mute(
             f"{cloud.region} has {remaining} alarm mute rules and AWS allows {MOST_RULES}, but this needs {len(chunks)}; "
             "delete some that are over"
         )
-    stem = f"{environment}-tocsin-{system}-{begin.strftime(_STAMP)}"
-    # A rule that is put under a name that is taken would replace it.
-    taken = [int(tail) for rule in listed if (tail := rule.name.removeprefix(f"{stem}-")).isdecimal()]
-    first = max(taken, default=0) + 1
+    named_after = now.astimezone(UTC) if starts is None else begin
+    stem = _free(f"{environment}-tocsin-{system}-{named_after.strftime(_STAMP)}", {rule.name for rule in listed})
     rules = tuple(
         MuteRule(f"{stem}-{number}", reason + marked, begin, end - begin, tuple(alarm.name for alarm in chunk))
-        for number, chunk in enumerate(chunks, first)
+        for number, chunk in enumerate(chunks, 1)
     )
-    return Mute(environment, system, reason, by, begin, end, alarms, rules, outdated)
+    asked = -(-length // _MINUTE) * _MINUTE
+    return Mute(environment, system, reason, by, begin, end, asked, starts is None, alarms, rules, outdated)
 
 
-def mute(cloud: Cloud, wanted: Mute) -> tuple[DeployedRule, ...]:
+def mute(cloud: Cloud, wanted: Mute) -> Muted:
     """Clear away the rules that are over, put the new ones, and read back what CloudWatch makes of them.
 
-    Raises CloudError.
+    One that is to mute at once begins with the minute that runs.  Where CloudWatch does not take it so, because that minute
+    was over meanwhile, it is put again with the next one.  Raises CloudError.
     """
     for name in wanted.outdated:  # first, for they count towards what AWS allows
         delete_rule(cloud, name)
     for rule in wanted.rules:
         put_rule(cloud, rule)
-    found = []
-    for rule in wanted.rules:
-        deployed = find_rule(cloud, rule.name)
+    found = {rule.name: find_rule(cloud, rule.name) for rule in wanted.rules}
+    idle = [
+        rule
+        for rule in wanted.rules
+        if (there := found[rule.name]) is not None and there.status in (RuleStatus.SCHEDULED, RuleStatus.EXPIRED)
+    ]
+    starts, ends = wanted.starts, wanted.ends
+    if wanted.at_once and idle:
+        starts = datetime.now(UTC).replace(second=0, microsecond=0) + _MINUTE
+        ends = max(wanted.ends, starts + wanted.length)
+        for rule in idle:
+            put_rule(cloud, replace(rule, starts=starts, length=min(ends - starts, LONGEST)))
+            found[rule.name] = find_rule(cloud, rule.name)
+    rules = []
+    for name, deployed in found.items():
         if deployed is None or deployed.status is RuleStatus.EXPIRED:
-            raise CloudError(f"CloudWatch took mute rule {rule.name} but it mutes nothing; look at it in the console")
-        found.append(deployed)
-    return tuple(found)
+            raise CloudError(f"CloudWatch took mute rule {name} but it mutes nothing; look at it in the console")
+        rules.append(deployed)
+    return Muted(tuple(rules), starts, min(ends, starts + LONGEST), late=starts != wanted.starts)
 
 
 def list_mutes(cloud: Cloud, environment: str) -> Mutes:
@@ -157,7 +190,7 @@ def list_mutes(cloud: Cloud, environment: str) -> Mutes:
         deployed = find_rule(cloud, rule.name) if _system_in(environment, rule.name) else None
         if deployed is not None and _is_ours(environment, deployed):
             ours.append(deployed)
-        elif not re.search(r"-tocsin-.*-[0-9]{8}T[0-9]{4}-[0-9]+$", rule.name):  # that of another environment
+        elif not re.search(rf"-tocsin-.*{_NAME}$", rule.name):  # that of another environment
             others.append(rule)
     return Mutes(tuple(ours), tuple(others), _outdated(cloud, environment, listed))
 
@@ -213,6 +246,15 @@ def _span(length: timedelta, now: datetime, starts: datetime | None) -> tuple[da
     return first, min(last, first + LONGEST)
 
 
+def _free(stem: str, taken: Collection[str]) -> str:
+    """The stem, numbered where rules have it already: a rule that is put under a name that is taken replaces it."""
+    for number in itertools.count(1):
+        free = stem if number == 1 else f"{stem}_{number}"
+        if not any(name.startswith(f"{free}-") for name in taken):
+            return free
+    raise AssertionError("numbers do not end")
+
+
 def _alarms_of(cloud: Cloud, environment: str, system: str, names: Sequence[str]) -> tuple[DeployedAlarm, ...]:
     """The alarms of the system that tell somebody, or those of ``names``."""
     found = list_alarms(cloud, f"{environment}-{system}-")
@@ -240,7 +282,7 @@ def _mark(environment: str, system: str) -> str:
 
 
 def _system_in(environment: str, name: str) -> str | None:
-    match = re.fullmatch(rf"{re.escape(environment)}-tocsin-([a-z][a-z0-9_-]*)-[0-9]{{8}}T[0-9]{{4}}-[0-9]+", name)
+    match = re.fullmatch(rf"{re.escape(environment)}-tocsin-([a-z][a-z0-9_-]*?){_NAME}", name)
     return match[1] if match else None
 
 

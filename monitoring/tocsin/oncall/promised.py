@@ -17,7 +17,8 @@ from ..cloudformation.document import Document, load
 from ..cloudformation.intrinsics import resolve
 from ..errors import CloudError, InputError, nearest
 from ..model import Severity
-from ..paging.alert import Alert, expected_alert
+from ..paging.alert import Alert
+from ..paging.alert_promise import expected_alert
 from ..paging.declared import OnCall, Way
 
 _FOLLOWED = (Way.TOOL, Way.FORWARDER)

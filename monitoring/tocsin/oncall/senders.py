@@ -87,7 +87,8 @@ def sender(
         answer = post(addresses[topic], envelope)
         if answer.status in _KEY_REFUSED:
             secret = secret_name(environment, topic.owner, topic.severity)
-            mend = f"the key in the secret {secret} is refused; run `tocsin oncall apply {environment}`"
+            renew = f"tocsin oncall apply {environment} --renew {topic.owner}-{topic.severity.value}"
+            mend = f"the key in the secret {secret} is refused; run `{renew}`"
             return Answer(answer.status, f"{answer.problem}: {mend}")
         return answer
 

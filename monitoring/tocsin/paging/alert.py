@@ -1,4 +1,4 @@
-"""What an alert says of an alarm: from CloudWatch's notification, and what the committed template promises of it.
+"""What an alert says of an alarm, from CloudWatch's notification.
 
 The forwarder's package holds this very file, so it needs no more than the standard library and the engine's plain values.
 Limits are those of the alert API of Opsgenie and its successor (Opsgenie, "Alert API", "Create Alert").
@@ -12,17 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
+from typing import Any
 
 from ..errors import InputError
 from ..model import Severity
-from .declared import Way
+from .alert_addresses import console_address, dashboard_address
 from .drill_marks import is_drill
-
-if TYPE_CHECKING:
-    from ..cloudformation.document import Document
-    from .tool import ToolAlert
 
 MOST_MESSAGE, MOST_DESCRIPTION, MOST_TAG = 130, 15_000, 50
 MOST_DETAIL = 500
@@ -32,20 +27,8 @@ MOST_DETAIL = 500
 PRIORITIES = {Severity.PAGE: "P1", Severity.TICKET: "P3"}
 UNKNOWN_PRIORITY = "P3"
 
-#: What a dashboard shows from: the longest burn-rate window of the severity before the change of state.
-_BEFORE = {"page": timedelta(hours=6), "ticket": timedelta(days=3)}
-_BEFORE_UNKNOWN = timedelta(hours=3)
-_AFTER = timedelta(minutes=10)
-
 BUDGET = "budget left"
 """The detail that only the metrics can tell; see `with_budget`."""
-
-# Partition → domain of the console.  AWS General Reference; China regions and GovCloud have consoles of their own.
-_CONSOLES = {
-    "aws": "console.aws.amazon.com",
-    "aws-cn": "console.amazonaws.cn",
-    "aws-us-gov": "console.amazonaws-us-gov.com",
-}
 
 _ADDRESSES = ("runbook", "dashboard", "console")
 
@@ -121,7 +104,7 @@ def alert_of(message: Mapping[str, Any], region: str = "") -> Alert:
         alias=name,
         message=_message(name, text, state, facts, drill),
         description=_shorten("\n\n".join(part for part in (reason, text) if part), MOST_DESCRIPTION),
-        priority=_priority(facts.get("severity")),
+        priority=priority_of(facts.get("severity")),
         tags=_tags(facts, drill),
         details={
             key: value if key in _ADDRESSES else _shorten(value, MOST_DETAIL) for key, value in details.items() if value
@@ -146,126 +129,6 @@ def budget_left(promise: Promise, bad: Fraction, valid: Fraction) -> Fraction:
     if not bad:
         return Fraction(1)
     return 1 - bad / allowed if allowed else Fraction(0)
-
-
-def console_address(name: str, region: str, partition: str = "aws") -> str:
-    """The alarm in the CloudWatch console; its name is encoded as JavaScript's encodeURIComponent does it."""
-    if not region:
-        return ""
-    domain = _CONSOLES.get(partition, _CONSOLES["aws"])
-    alarm = quote(name, safe="!~*'()")
-    return f"https://{region}.{domain}/cloudwatch/home?region={region}#alarmsV2:alarm/{alarm}"
-
-
-def dashboard_address(address: str, severity: str, changed_at: datetime, state: str) -> str:
-    """The dashboard around the change of state, in Grafana's ``from`` and ``to`` (milliseconds); to now while it lasts."""
-    if not address:
-        return ""
-    begin = changed_at - _BEFORE.get(severity, _BEFORE_UNKNOWN)
-    end = "now" if state == "ALARM" else str(_milliseconds(changed_at + _AFTER))
-    parts = urlsplit(address)
-    span = urlencode({"from": _milliseconds(begin), "to": end})
-    return urlunsplit(parts._replace(query=f"{parts.query}&{span}" if parts.query else span))
-
-
-def expected_alert(
-    document: Document,
-    parameters: Mapping[str, str],
-    alarm: str,
-    *,
-    reason: str,
-    changed_at: datetime,
-    account: str,
-    region: str,
-    partition: str = "aws",
-) -> Alert:
-    """What a committed alarm template promises that the alert of ``alarm``, forced with ``reason``, says.
-
-    Severity, SLO and runbook are those of the template's Metadata, so that they are held against what the description
-    makes of them.  Raises InputError if the template has no such alarm.
-    """
-    from ..cloudformation.intrinsics import resolve
-    from ..errors import nearest
-
-    pseudo = {"AWS::AccountId": account, "AWS::Region": region, "AWS::Partition": partition}
-    found = {
-        str(each.properties["AlarmName"]): each
-        for each in resolve(document, parameters, pseudo=pseudo)
-        if "AlarmName" in each.properties
-    }
-    if alarm not in found:
-        raise InputError(f"{document.path}: no alarm {alarm!r}; {nearest(alarm, found)}")
-    properties = found[alarm].properties
-    # The notification carries the description without placeholders: a literal ${ is written ${! in a template's Sub.
-    said = alert_of(
-        {
-            "AlarmName": alarm,
-            "AlarmDescription": str(properties.get("AlarmDescription") or "").replace("${!", "${"),
-            "AlarmArn": f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{alarm}",
-            "AlarmRule": properties.get("AlarmRule"),
-            "NewStateValue": "ALARM",
-            "NewStateReason": reason,
-            "StateChangeTime": changed_at.isoformat(),
-        }
-    )
-    facts = ((found[alarm].metadata or {}).get("Tocsin") or {}) if isinstance(found[alarm].metadata, Mapping) else {}
-    details = {
-        **said.details,
-        **{key: str(facts[name]) for key, name in (("severity", "Severity"), ("slo", "Slo")) if name in facts},
-    }
-    runbook = str(facts.get("Runbook", ""))
-    if not details.get("runbook", "").endswith(runbook):
-        details["runbook"] = runbook
-    return replace(said, priority=_priority(details.get("severity")), details=details)
-
-
-def differences(expected: Alert, told: ToolAlert, way: Way) -> tuple[str, ...]:
-    """Where an alert that the tool tells is not the promised one, a line each.
-
-    The tool's own integration shows a notification and nothing of ours beside it: of its alerts, alias, priority and
-    the description with the addresses are compared.  The forwarder's are compared in every field; where a dashboard
-    begins and ends is held against the moment the state changed, which the tool may tell a little later.
-    """
-    whole = way is Way.FORWARDER
-    found: list[tuple[str, str, str]] = [
-        ("alias", expected.alias, told.alias),
-        ("priority", expected.priority, told.priority),
-    ]
-    lines = [f"{name}: expected {want!r}, found {got!r}" for name, want, got in found if want != got]
-    for name in ("reason", "runbook", "dashboard"):
-        want = expected.details.get(name, "")
-        where = want.partition("?")[0] if name == "dashboard" else want
-        if where not in told.description:
-            lines.append(f"description: {name} {where!r} is not in it")
-    if not whole:
-        return tuple(lines)
-    if told.message != expected.message:
-        lines.append(f"message: expected {expected.message!r}, found {told.message!r}")
-    if missing := sorted(set(expected.tags) - set(told.tags)):
-        lines.append(f"tags: {', '.join(missing)} missing")
-    for name, want in expected.details.items():
-        got = told.details.get(name, "")
-        if name == "changed at":
-            continue
-        if name == "dashboard":
-            if not _shows(got, want, expected.changed_at):
-                lines.append(f"dashboard: expected {want!r}, found {got!r}")
-        elif got != want:
-            lines.append(f"{name}: expected {want!r}, found {got!r}")
-    if expected.promise is not None and BUDGET not in told.details:
-        lines.append(f"{BUDGET}: missing")
-    return tuple(lines)
-
-
-def _shows(address: str, expected: str, moment: datetime) -> bool:
-    """Whether a dashboard's address is the expected one with a time range that holds the moment."""
-    span = parse_qs(urlsplit(address).query)
-    try:
-        begin, end = span["from"][0], span["to"][0]
-        held = int(begin) <= _milliseconds(moment) and (end == "now" or int(end) >= _milliseconds(moment))
-    except (KeyError, ValueError):
-        return False
-    return held and address.partition("?")[0] == expected.partition("?")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +188,8 @@ def _message(name: str, text: str, state: str, facts: Mapping[str, str], drill: 
     return _shorten(f"{'Drill: ' if drill else ''}{said}", MOST_MESSAGE)
 
 
-def _priority(severity: str | None) -> str:
+def priority_of(severity: str | None) -> str:
+    """The priority that alerts of a severity have in the tool."""
     return PRIORITIES.get(Severity(severity), UNKNOWN_PRIORITY) if severity in set(Severity) else UNKNOWN_PRIORITY
 
 
@@ -347,7 +211,3 @@ def _percent(share: Fraction) -> str:
     """In percent with one decimal, rounded down: never more than there is."""
     tenths = share * 1000 // 1
     return f"{'-' if tenths < 0 else ''}{abs(tenths) // 10}.{abs(tenths) % 10}"
-
-
-def _milliseconds(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from ..errors import nearest
 from ..model import Severity
 from ..units import format_duration
 from .declared import OnCall, Route, Team, ToolName, Way
-from .tables import quoted
+from .fault import KEEPS_SCHEDULES, Fault, FaultKind, key_of
+from .faults_of_people import escalation_faults, hours_faults
 
-# A tool that keeps teams, schedules and escalations itself; the others only take events.
-KEEPS_SCHEDULES = (ToolName.OPSGENIE, ToolName.JIRA, ToolName.PAGERDUTY)
 _HAS_HEARTBEATS = (ToolName.OPSGENIE, ToolName.JIRA)
 #: A heartbeat may be late once and lost once without waking anybody.
 FEWEST_BEATS = 3
 # Where the tools' own e-mail integrations live: what is sent there comes by the first way again.
 _TOOLS_MAIL = ("opsgenie.net", "opsgenie.com", "pagerduty.com", "atlassian.net", "atlassian.com")
-
-
-class FaultKind(StrEnum):
-    """What a fault is about; each is a finding of ``tocsin check``."""
-
-    OWNER = "owner"
-    HOURS = "hours"
-    ESCALATION = "escalation"
-    ROUTE = "route"
-    WATCH = "watch"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault.  ``where`` is the dotted key, ``message`` one line: the problem, then what to do."""
-
-    kind: FaultKind
-    where: str
-    message: str
 
 
 def find_faults(
@@ -56,8 +34,6 @@ def judge(
     oncall: OnCall, owners: Collection[str], now: datetime, systems: Mapping[str, Collection[str]] | None = None
 ) -> tuple[Fault, ...]:
     """The same as values, in the order of the file."""
-    from .faults_of_people import escalation_faults, hours_faults
-
     return (
         *_environments(oncall),
         *_owners(oncall, owners, systems or {}),
@@ -66,11 +42,6 @@ def judge(
         *escalation_faults(oncall),
         *_watch(oncall),
     )
-
-
-def key_of(*parts: str) -> str:
-    """A dotted key, with quotes where TOML wants them."""
-    return ".".join(quoted(part) for part in parts)
 
 
 def _environments(oncall: OnCall) -> Iterator[Fault]:

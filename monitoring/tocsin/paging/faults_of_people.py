@@ -10,7 +10,7 @@ from ..errors import InputError, nearest
 from ..model import Severity
 from ..units import format_duration
 from .declared import Escalation, OnCall, Recipient, RecipientKind, Rotation, Schedule, Step, Team, ToolName, Way
-from .faults import KEEPS_SCHEDULES, Fault, FaultKind, key_of
+from .fault import KEEPS_SCHEDULES, Fault, FaultKind, key_of
 from .hours import instant, unclear
 from .hours_in_words import AHEAD, describe_gaps, describe_overlaps
 from .oncall_values import time_zone

@@ -7,18 +7,17 @@ import random
 import socket
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from ..errors import PagingError
+from .rest_answers import Answer, Failure, RestError, judge
+from .rest_secrets import is_loopback, keys_in, one_line, origin, refuse_unsafe, spellings
+
+__all__ = ["Answer", "Rest", "RestError", "is_loopback"]
 
 #: What may be sent again although it may have been carried out already (RFC 9110, section 9.2.2); PATCH, because
 #: what is sent here states values and never adds to them.
@@ -28,28 +27,6 @@ _FIRST_WAIT: Final = 0.5
 #: More than any of the tools tells at once: lists come in pages.
 _LONGEST_ANSWER: Final = 10_000_000
 _CHUNK: Final = 65_536
-#: A text shorter than this is no key, and blotting it out would make the rest unreadable.
-_SHORTEST_KEY: Final = 6
-
-
-class RestError(PagingError):
-    """The tool refused, failed or did not answer.
-
-    ``status`` is that of its answer, None where there was none.  ``unknown``: the request may have been carried out all
-    the same; whoever sent it must look before sending it again.
-    """
-
-    def __init__(self, message: str, status: int | None = None, *, unknown: bool = False) -> None:
-        self.status, self.unknown = status, unknown
-        super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: ``value`` is what its JSON says, None for an empty body."""
-
-    status: int
-    value: Any
 
 
 class Rest:
@@ -79,14 +56,14 @@ class Rest:
         whole: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.base_url = _refuse_unsafe(base_url)
+        self.base_url = refuse_unsafe(base_url)
         self.sleep = sleep
         self._key_shown, self._tool = key_shown, tool
         self._attempts, self._longest_wait, self._patience, self._whole = attempts, longest_wait, patience, whole
         if any(not value.isascii() or not value.isprintable() or value != value.strip() for value in headers.values()):
             raise PagingError(f"{key_shown} holds characters that no key has: look for a line break or a space in it")
         self._headers = {"Accept": "application/json", "User-Agent": "tocsin", **headers}
-        self._secrets = _spellings((*secrets, *_keys_in(headers)))
+        self._secrets = spellings((*secrets, *keys_in(headers)))
         self._pool: Any = None
 
     def __repr__(self) -> str:
@@ -138,7 +115,7 @@ class Rest:
     ) -> Answer:
         """One call with as many attempts as it takes.  ``headers`` replace those of the same name; raises RestError."""
         again = method in _REPEATABLE if repeatable is None else repeatable
-        hidden = (*self._secrets, *_spellings(_keys_in(headers or {})))
+        hidden = (*self._secrets, *spellings(keys_in(headers or {})))
         for attempt in range(1, self._attempts + 1):
             outcome = self._try(method, path, body, query, headers or {})
             if isinstance(outcome, Answer):
@@ -147,7 +124,7 @@ class Rest:
             last = attempt == self._attempts
             if last or wait is None or not (again or outcome.certainly_not_done):
                 raise RestError(
-                    _one_line(
+                    one_line(
                         f"{self._tool}: {method} {path}: {outcome.text}{self._told(outcome, wait, attempt)}", hidden
                     ),
                     outcome.status,
@@ -156,7 +133,7 @@ class Rest:
             self.sleep(wait)
         raise AssertionError("there is at least one attempt")
 
-    def _wait_before_next(self, failure: _Failure, attempt: int) -> float | None:
+    def _wait_before_next(self, failure: Failure, attempt: int) -> float | None:
         """Seconds; None where another attempt is of no use."""
         if failure.final:
             return None
@@ -166,7 +143,7 @@ class Rest:
         longest: float = min(self._longest_wait, _FIRST_WAIT * 2 ** (attempt - 1))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
-    def _told(self, failure: _Failure, wait: float | None, attempt: int) -> str:
+    def _told(self, failure: Failure, wait: float | None, attempt: int) -> str:
         if failure.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             said = (
                 "missing, wrong or revoked" if failure.status == HTTPStatus.UNAUTHORIZED else "not allowed to do this"
@@ -178,7 +155,7 @@ class Rest:
 
     def _try(
         self, method: str, path: str, body: Any, query: Mapping[str, str] | None, headers: Mapping[str, str]
-    ) -> Answer | _Failure:
+    ) -> Answer | Failure:
         import urllib3
 
         if self._pool is None:
@@ -190,27 +167,27 @@ class Rest:
             content = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         cut = threading.Event()
-        late = _Failure(f"did not finish its answer within {self._whole:g} s", perhaps_done=True)
+        late = Failure(f"did not finish its answer within {self._whole:g} s", perhaps_done=True)
         try:
             with self._pool.cut_after(self._whole, cut):
                 answer, told = self._pool.ask(method, address, content, sent)
         except urllib3.exceptions.SSLError:
             if cut.is_set():
                 return late
-            return _Failure("its certificate is not to be trusted, or this is no HTTPS", final=True)
+            return Failure("its certificate is not to be trusted, or this is no HTTPS", final=True)
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
-            return _Failure(f"{_origin(self.base_url)} cannot be reached", certainly_not_done=True)
+            return Failure(f"{origin(self.base_url)} cannot be reached", certainly_not_done=True)
         except urllib3.exceptions.ReadTimeoutError:
-            return _Failure(f"did not answer within {self._patience:g} s", perhaps_done=True)
+            return Failure(f"did not answer within {self._patience:g} s", perhaps_done=True)
         except (urllib3.exceptions.HTTPError, OSError):
             if cut.is_set():
                 return late
-            return _Failure("cut the connection before the end of its answer", perhaps_done=True)
+            return Failure("cut the connection before the end of its answer", perhaps_done=True)
         if cut.is_set():  # an answer without a length ends where it is cut
             return late
         if told is None:
-            return _Failure(f"{answer.status}: the answer is longer than {_LONGEST_ANSWER // 1_000_000} MB", final=True)
-        return _judge(answer.status, answer.headers, told)
+            return Failure(f"{answer.status}: the answer is longer than {_LONGEST_ANSWER // 1_000_000} MB", final=True)
+        return judge(answer.status, answer.headers, told)
 
 
 class _Pool:
@@ -274,151 +251,3 @@ class _Pool:
         finally:
             timer.cancel()
             self._open[:] = [one for one in self._open if isinstance(one, socket.socket) and one.fileno() >= 0]
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port of an address, and nothing that may be secret."""
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """One attempt that did not succeed, and what may follow from it."""
-
-    text: str
-    status: int | None = None
-    final: bool = False
-    certainly_not_done: bool = False
-    perhaps_done: bool = False
-    asked_to_wait: float | None = None
-
-
-def _judge(status: int, headers: Mapping[str, str], content: bytes) -> Answer | _Failure:
-    try:
-        value = json.loads(content) if content.strip() else None
-        readable = True
-    except (ValueError, RecursionError):
-        value, readable = None, False
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        there = urlsplit(headers.get("Location", "")).hostname or "another address"
-        return _Failure(
-            f"{status}: sends on to {there}, where the key does not go: correct the address", status, final=True
-        )
-    if status < HTTPStatus.MULTIPLE_CHOICES:
-        if readable:
-            return Answer(status, value)
-        kind = headers.get("Content-Type", "no type").partition(";")[0]
-        return _Failure(f"{status}: the answer is no JSON ({kind}, {len(content)} bytes)", status, perhaps_done=True)
-    said = _message_of(value) if readable else ""
-    text = f"{status} {_phrase(status)}".strip() + (f": {said}" if said else "")
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        wait = _wait_asked_for(headers)
-        refused = status == HTTPStatus.TOO_MANY_REQUESTS or wait is not None
-        return _Failure(text, status, certainly_not_done=refused, perhaps_done=not refused, asked_to_wait=wait)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _Failure(text, status, perhaps_done=True)
-    return _Failure(text, status, final=True)
-
-
-def _wait_asked_for(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from Retry-After in either form, or from the period that Opsgenie names when it throttles."""
-    asked = headers.get("Retry-After") or headers.get("X-RateLimit-Period-In-Sec") or ""
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(asked)
-    except (TypeError, ValueError):
-        return None
-    try:
-        # By the tool's own clock where it tells it: ours may go wrong.
-        now = parsedate_to_datetime(headers.get("Date") or "")
-    except (TypeError, ValueError):
-        now = datetime.now(UTC)
-    return max(0.0, (_aware(until) - _aware(now)).total_seconds())
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _message_of(value: Any, depth: int = 0) -> str:
-    """What the tool says is wrong, wherever in its answer it says so."""
-    if isinstance(value, str):
-        return value[:300]
-    if depth > 5:
-        return ""
-    if isinstance(value, list):
-        return "; ".join(filter(None, (_message_of(one, depth + 1) for one in value[:3])))
-    if not isinstance(value, dict):
-        return ""
-    texts = [
-        _message_of(value.get(name), depth + 1)
-        for name in ("message", "error", "title", "detail", "errors", "errorMessages")
-    ]
-    if isinstance(value.get("errors"), dict):
-        texts.append(
-            "; ".join(f"{name}: {_message_of(one, depth + 1)}" for name, one in list(value["errors"].items())[:3])
-        )
-    return "; ".join(dict.fromkeys(filter(None, texts)))[:300]
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
-def _one_line(text: str, secrets: Collection[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "…")
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def _keys_in(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The value of each header that identifies us, whole and without its scheme."""
-    values = [
-        value for name, value in headers.items() if name.lower() not in ("accept", "content-type", "user-agent", "from")
-    ]
-    return (*values, *(value.partition(" ")[2] for value in values))
-
-
-def _spellings(secrets: Collection[str]) -> tuple[str, ...]:
-    """Each in the forms it may come back in, the longest first, so that none is left in pieces."""
-    forms = {
-        form
-        for one in secrets
-        if len(one) >= _SHORTEST_KEY
-        for form in (one, quote(one, safe=""), json.dumps(one)[1:-1], b64encode(one.encode()).decode())
-    }
-    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
-
-
-def _refuse_unsafe(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise PagingError("the on-call tool's address is none: write https://host") from None
-    shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise PagingError(f"{shown}: the on-call tool's address holds more than host and path: take the rest out")
-    if not host or parts.scheme not in ("https", "http"):
-        raise PagingError(f"{shown}: the on-call tool's address is none: write https://host")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise PagingError(f"{shown}: the key would be readable on the way: write https://{host}")
-    return url.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own, where plain HTTP shows a key to nobody."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

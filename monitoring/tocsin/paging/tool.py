@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import PagingError
 from ..model import Severity
@@ -87,11 +87,21 @@ class Delivery:
     """Where a topic, or the dead-man's switch, posts to.  Both fields hold a key: they go into a secret and nowhere else.
 
     ``authorization`` is the value of the header of that name, for the heartbeat; empty where the address holds the key.
+    ``integration`` is the id of what the key belongs to, of a tool that tells its keys once: a key of another one, or of
+    one that is gone, is known by it.  Empty where the key is told whenever it is asked for, and in secrets without it.
     """
 
     endpoint: str = field(repr=False)
     authorization: str = field(default="", repr=False)
     key: str = field(default="", repr=False)
+    integration: str = ""
+
+
+class MadeKey(NamedTuple):
+    """The key of an integration that was made in this run, and the integration's id."""
+
+    integration: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,29 +129,38 @@ class ToolAlert:
 
 class KeyNotToldError(PagingError):
     """The tool told the integration's key when it was made and tells it no more; what lies in the secret stays valid, if
-    it is a Delivery to ``address``: that is where this integration is posted to, without its key."""
+    it is a Delivery to ``address`` with a key of ``integration``: that is where this integration is posted to, without its
+    key."""
 
-    def __init__(self, message: str, address: str) -> None:
-        self.address = address
+    def __init__(self, message: str, address: str, integration: str = "") -> None:
+        self.address, self.integration = address, integration
         super().__init__(message)
 
     def is_of(self, delivery: Delivery) -> bool:
-        """Whether a Delivery goes to this tool; to another one, or to another region of it, it holds another's key."""
-        return delivery.endpoint.partition("?")[0] == self.address and bool(delivery.key)
+        """Whether a Delivery goes to this integration.
+
+        To another tool, or to another region of it, it holds another's key; with another id, that of an integration that
+        people have made anew.
+        """
+        goes_there = delivery.endpoint.partition("?")[0] == self.address and bool(delivery.key)
+        return goes_there and (not delivery.integration or delivery.integration == self.integration)
 
 
 class OnCallTool(Protocol):
     """What each tool's file offers.  All methods raise PagingError, in one line and without a key.
 
-    ``drills_wake_nobody``: the tool can be told to notify nobody of a drill.
+    ``drills_wake_nobody``: the tool can be told to notify nobody of a drill.  ``renews``: integrations have keys of their
+    own, so that one can be replaced; ``renews_heartbeat``: so has the dead-man's switch.
 
     Some tools tell the key of an integration once, when it is made.  They make it switched off; `delivered` switches it
     on when its key lies in its secret, and `renew` makes it anew, with another key.  The same of the dead-man's switch.
-    A tool that tells its keys whenever it is asked has nothing to switch on, and its `renew` returns what is there.
+    A tool that tells its keys whenever it is asked has nothing to switch on.
     """
 
     name: str
     drills_wake_nobody: bool
+    renews: bool
+    renews_heartbeat: bool
 
     def check(self, declared: OnCall, environment: str) -> None:
         """Refuse what the tool would refuse later: a missing, revoked or too weak key, an unknown user.  Changes nothing."""
@@ -166,8 +185,8 @@ class OnCallTool(Protocol):
         """The delivery lies in its secret: switch on what takes it.  Doing it twice is no harm."""
 
     def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
-        """Make the integration anew, with another key, where its key is told once: for a secret that is lost or that holds
-        another tool's; else as `delivery`."""
+        """Make the integration anew, with another key: for a secret that is lost or that holds another tool's, and for a
+        key that leaked.  As `delivery` for a tool that does not ``renews``."""
 
     def heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
         """Where the dead-man's switch posts to; None if none is declared, and for a tool without heartbeats.  Raises
@@ -178,6 +197,10 @@ class OnCallTool(Protocol):
 
     def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
         """As `renew`, for the dead-man's switch."""
+
+    def hears_heartbeat(self, declared: OnCall, environment: str) -> bool | None:
+        """Whether the dead-man's switch works: it was heard of, and in time; before the first sign of life it watches
+        nothing.  None if none is declared, and for a tool without heartbeats."""
 
     def find_alert(self, alias: str) -> ToolAlert | None:
         """The newest alert of that alias, open or closed."""

@@ -97,6 +97,7 @@ class Webhook:
 
     name = ToolName.WEBHOOK.value
     drills_wake_nobody = False
+    renews = renews_heartbeat = False
 
     def __init__(self, address: str, key: str, *, key_shown: str = "the key", clock: Callable[[], datetime]) -> None:
         from .rest import Rest
@@ -176,6 +177,11 @@ class Webhook:
     def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
         """None: there is no heartbeat."""
         return self.heartbeat(declared, environment)
+
+    def hears_heartbeat(self, declared: OnCall, environment: str) -> bool | None:
+        """None: there is no heartbeat."""
+        del declared, environment
+        return None
 
     def find_alert(self, alias: str) -> ToolAlert | None:
         """The newest alert of that alias.  Raises PagingError for a receiver that tells no alerts."""

@@ -120,7 +120,8 @@ def test_no_other_alarm_is_excused_for_being_new(stage: Stage, target: Target) -
 
 def test_every_topic_has_somebody(target: Target) -> None:
     result = perform(alarms_reach_people.CHECK, target)
-    assert (result.passed, result.found) == (True, "4 topics, each with a confirmed subscription")
+    assert result.passed, result.found
+    assert result.found == "4 topics, each with a confirmed subscription, and 5 that deploy/oncall.toml promises"
 
 
 def test_a_topic_without_subscription(stage: Stage, target: Target) -> None:
@@ -140,32 +141,61 @@ def test_a_topic_without_subscription(stage: Stage, target: Target) -> None:
     assert "run `tocsin oncall apply ENV`" in result.check.mend
 
 
-class Subscriptions:
-    """SNS as AWS lists subscriptions: one that is not confirmed has a word in the place of its ARN."""
-
-    def __init__(self, *arns: str) -> None:
-        self._page = {"Subscriptions": [{"SubscriptionArn": arn} for arn in arns]}
-
-    def get_paginator(self, operation: str) -> Subscriptions:
-        assert operation == "list_subscriptions_by_topic"
-        return self
-
-    def paginate(self, **_: str) -> list[dict[str, Any]]:
-        return [self._page]
-
-
 @pytest.mark.parametrize(
-    ("arns", "passes"),
+    ("topic", "somebody", "found"),
     [
-        (("arn:aws:sns:eu-west-1:1:topic:one",), True),
-        (("PendingConfirmation",), False),
-        (("Deleted", "PendingConfirmation"), False),
-        (("PendingConfirmation", "arn:aws:sns:eu-west-1:1:topic:one"), True),
+        (
+            "laptop-tocsin-engagement-page",
+            "somebody-else@example.com",
+            "opsgenie is not subscribed to laptop-tocsin-engagement-page",
+        ),
+        (
+            "laptop-tocsin-on-call-second-way",
+            "somebody-else@example.com",
+            "on-call-fallback@example.com is not subscribed to laptop-tocsin-on-call-second-way",
+        ),
+        ("laptop-tocsin-on-call-second-way", "", "on-call-fallback@example.com is not subscribed to"),
     ],
 )
-def test_only_a_confirmed_subscription_counts(target: Target, arns: tuple[str, ...], passes: bool) -> None:
-    target.cloud._clients["sns"] = Subscriptions(*arns)
-    assert perform(alarms_reach_people.CHECK, target).passed is passes
+def test_somebody_else_who_reads_the_topic_is_not_whom_the_file_promises(
+    stage: Stage, target: Target, topic: str, somebody: str, found: str
+) -> None:
+    sns = stage.client("sns")
+    [own] = [each for each in sns.list_subscriptions()["Subscriptions"] if each["TopicArn"].endswith(f":{topic}")]
+    sns.unsubscribe(SubscriptionArn=own["SubscriptionArn"])
+    other = ""
+    if somebody:
+        other = sns.subscribe(
+            TopicArn=own["TopicArn"], Protocol="email", Endpoint=somebody, ReturnSubscriptionArn=True
+        )["SubscriptionArn"]
+    try:
+        result = perform(alarms_reach_people.CHECK, target)
+    finally:
+        if other:
+            sns.unsubscribe(SubscriptionArn=other)
+        sns.subscribe(TopicArn=own["TopicArn"], Protocol=own["Protocol"], Endpoint=own["Endpoint"])
+    assert not result.passed
+    assert found in result.found
+
+
+def test_one_that_is_not_confirmed_does_not_count(stage: Stage, target: Target) -> None:
+    sns = stage.client("sns")
+    [own] = [each for each in sns.list_subscriptions()["Subscriptions"] if "second-way" in each["TopicArn"]]
+    sns.unsubscribe(SubscriptionArn=own["SubscriptionArn"])
+    stage.aws.confirm_mail(False)
+    try:
+        sns.subscribe(TopicArn=own["TopicArn"], Protocol=own["Protocol"], Endpoint=own["Endpoint"])
+        result = perform(alarms_reach_people.CHECK, target)
+    finally:
+        stage.aws.confirm_mail()
+        link = [mail for mail in stage.aws.mails if mail["kind"] == "confirmation"][-1]["confirm"]
+        token = link.partition("Token=")[2].partition("&")[0]
+        sns.confirm_subscription(TopicArn=own["TopicArn"], Token=token)
+    assert (result.passed, result.found) == (
+        False,
+        "on-call-fallback@example.com has not confirmed the subscription to laptop-tocsin-on-call-second-way",
+    )
+    assert perform(alarms_reach_people.CHECK, target).passed
 
 
 def test_actions_that_are_switched_off(stage: Stage, target: Target) -> None:

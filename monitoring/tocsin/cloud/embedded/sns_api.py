@@ -3,6 +3,7 @@
 - DeliveryPolicy and RedrivePolicy are refused with InvalidParameter where SNS refuses them, in stacks as well.
 - An endpoint must fit its protocol; refusals never hold the endpoint, which may hold a key.
 - A subscription by e-mail is pending until its link is visited.  Lists show ``PendingConfirmation`` in place of its ARN.
+- Subscribing once more what is pending asks for its confirmation once more.
 - Subscribe knows ReturnSubscriptionArn; GetSubscriptionAttributes shows the EffectiveDeliveryPolicy.
 Source: Amazon SNS API reference, Subscribe, SetSubscriptionAttributes, SetTopicAttributes, ListSubscriptions.
 """
@@ -49,6 +50,8 @@ def install(messages: Messages) -> None:
                 messages.ask_confirmation(subscription["topic_arn"], subscription)
                 sns._refresh_subscription_counts(sns._topic_by_arn_any_scope(subscription["topic_arn"]))
         shown = _found(sns._p(params, "TopicArn"), protocol, endpoint)
+        if shown and not made and not shown["confirmed"]:  # subscribed once more, it is asked once more
+            messages.ask_confirmation(shown["topic_arn"], shown)
         wants = sns._p(params, "ReturnSubscriptionArn").lower() == "true"
         arn = shown["arn"] if shown and (wants or shown["confirmed"]) else "pending confirmation"
         inside = f"<SubscribeResult><SubscriptionArn>{arn}</SubscriptionArn></SubscribeResult>"

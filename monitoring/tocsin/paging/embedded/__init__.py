@@ -9,8 +9,9 @@ it, a file each.
 """
 
 from .faults import Fault
-from .oncall import EmbeddedOnCall, embedded_oncall
+from .oncall import EmbeddedOnCall
 from .routing_table import Refused, Request, Response, Route
+from .serve import embedded_oncall
 from .state import State
 from .told import Told
 

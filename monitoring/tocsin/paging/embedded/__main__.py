@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from ...errors import PagingError
-from .oncall import embedded_oncall
+from .serve import embedded_oncall
 
 
 def main(arguments: Sequence[str]) -> int:

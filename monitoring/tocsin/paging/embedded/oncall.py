@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from ..sns_signature import REDRIVE_WINDOW
@@ -89,29 +87,3 @@ class EmbeddedOnCall:
             if (told.alarm, told.state) == (alarm, state) and told.changed_at >= after:
                 return told
         return None
-
-
-@contextmanager
-def embedded_oncall(
-    *, port: int = 0, users: Collection[str] = (), certificates_from: str = ""
-) -> Iterator[EmbeddedOnCall]:
-    """An on-call server on 127.0.0.1 for the length of the block; port 0 for a free one.  ``users`` are those it knows.
-
-    Raises PagingError if the port is taken.
-    """
-    from .dialects import all_routes
-    from .opsgenie.heartbeats import expire
-
-    listening = Listening(port)
-    try:
-        state = State(users)
-        oncall = EmbeddedOnCall(listening, state, certificates_from)
-
-        def tick() -> None:
-            with state.lock:
-                expire(state)
-
-        listening.start(all_routes(oncall), state.lock, tick)
-        yield oncall
-    finally:
-        listening.stop()

@@ -58,6 +58,8 @@ class Jira:
 
     name = ToolName.JIRA.value
     drills_wake_nobody = True
+    renews = True
+    renews_heartbeat = False
 
     def __init__(self, ops: Rest, jira: Rest, *, site: str, authorization: str, url: str = "") -> None:
         self._ops = ops
@@ -156,16 +158,20 @@ class Jira:
         name = integration_name(declared.project, environment, owner, severity)
         by_forwarder = integration_type(_route(declared, owner, severity)) == "API"
         address = f"{self._base}/jsm/ops/integration/{'v2/alerts' if by_forwarder else 'v1/json/cloudwatch'}"
-        key = self._steps.keys.get(name)
-        if key is None:
+        made = self._steps.keys.get(name)
+        if made is None:
+            there = next((one for one in self._account.integrations() if one.get("name") == name), None)
+            if there is None:
+                raise PagingError(f"Jira: no integration {name!r}; run `tocsin oncall apply`")
             raise KeyNotToldError(
                 f"Jira: the key of the integration {name!r} was told when it was made, and is told no more;"
                 " it lies in its secret, or a new one is made by `tocsin oncall apply`",
                 address,
+                str(there["id"]),
             )
         if by_forwarder:
-            return Delivery(address, f"GenieKey {key}", key)
-        return Delivery(f"{address}?{urlencode({'apiKey': key})}", key=key)
+            return Delivery(address, f"GenieKey {made.key}", made.key, made.integration)
+        return Delivery(f"{address}?{urlencode({'apiKey': made.key})}", key=made.key, integration=made.integration)
 
     def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
         """The delivery lies in its secret: switch the integration on.  For one that is on, nothing happens."""
@@ -204,6 +210,14 @@ class Jira:
     def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
         """What is there: a heartbeat is pinged with the account's own token."""
         return self.heartbeat(declared, environment)
+
+    def hears_heartbeat(self, declared: OnCall, environment: str) -> bool | None:
+        """Whether Jira calls the heartbeat responsive; it is pending until its first ping.  None if none is declared."""
+        if declared.heartbeat is None:
+            return None
+        name = heartbeat_name(declared.project, environment)
+        there = next((one for _, one in self._account.under_teams("heartbeats") if one.get("name") == name), None)
+        return there is not None and there.get("status") == "Responsive"
 
     # Alerts
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from ...errors import PagingError
 from ..changes import is_marked
 from ..rest import Rest, RestError
-from ..tool import Action, Change, Found, Kind, Thing
+from ..tool import Action, Change, Found, Kind, MadeKey, Thing
 from .account import JiraAccount, by_team, incoming_action
 from .bodies import Ids
 
@@ -37,7 +37,7 @@ class JiraSteps:
 
     def __init__(self, ops: Rest, account: JiraAccount) -> None:
         self._ops, self._account = ops, account
-        self.keys: dict[str, str] = {}
+        self.keys: dict[str, MadeKey] = {}
 
     def do(self, change: Change, ids: Ids, project: str, rules: Sequence[Thing]) -> None:
         """One step.  ``rules`` are all routing rules that are wanted, for their order."""
@@ -78,7 +78,7 @@ class JiraSteps:
         if not isinstance(made, dict) or not made.get("apiKey") or not made.get("id"):
             raise PagingError(f"Jira: the answer to making the integration {wanted.name!r} holds no key; apply again")
         self._set_actions(made["id"], wanted)
-        self.keys[wanted.name] = made["apiKey"]
+        self.keys[wanted.name] = MadeKey(str(made["id"]), str(made["apiKey"]))
 
     def _schedule(self, change: Change, wanted: Thing, ids: Ids, project: str) -> None:
         body = wanted.body

@@ -19,7 +19,18 @@ from ...model import Severity
 from ..changes import is_marked
 from ..declared import OnCall, RecipientKind, Route, ToolName
 from ..rest import Rest, RestError
-from ..tool import Change, Delivery, Found, KeyNotToldError, Kind, Thing, ToolAlert, heartbeat_name, integration_name
+from ..tool import (
+    Change,
+    Delivery,
+    Found,
+    KeyNotToldError,
+    Kind,
+    MadeKey,
+    Thing,
+    ToolAlert,
+    heartbeat_name,
+    integration_name,
+)
 from .account import OpsgenieAccount
 from .bodies import API, closing_mark, closing_prefix, integration_type, ping_name, things
 from .calls import OpsgenieCalls
@@ -38,10 +49,11 @@ class Opsgenie:
 
     name = ToolName.OPSGENIE.value
     drills_wake_nobody = True
+    renews = renews_heartbeat = True
 
     def __init__(self, rest: Rest, *, key_shown: str = "the key", project: str = "") -> None:
         self._rest, self._key_shown, self._project = rest, key_shown, project
-        self._keys: dict[str, str] = {}  # by name of the integration, told in this run
+        self._keys: dict[str, MadeKey] = {}  # by name of the integration, told in this run
         self._calls = OpsgenieCalls(rest)
         self._writes = OpsgenieWrites(rest, self._calls, self._keys)
 
@@ -108,10 +120,10 @@ class Opsgenie:
         name = integration_name(declared.project, environment, owner, severity)
         by_forwarder = integration_type(_route(declared, owner, severity)) == API
         address = f"{self._rest.base_url}{'/v2/alerts' if by_forwarder else '/v1/json/cloudwatch'}"
-        key = self._key_of(name, address)
+        made, key = self._key_of(name, address)
         if by_forwarder:
-            return Delivery(address, f"GenieKey {key}", key)
-        return Delivery(f"{address}?{urlencode({'apiKey': key})}", key=key)
+            return Delivery(address, f"GenieKey {key}", key, made)
+        return Delivery(f"{address}?{urlencode({'apiKey': key})}", key=key, integration=made)
 
     def delivered(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> None:
         """The delivery lies in its secret: switch the integration on.  For one that is on, nothing happens."""
@@ -130,8 +142,8 @@ class Opsgenie:
             return None
         beat = quote(heartbeat_name(declared.project, environment), safe="")
         address = f"{self._rest.base_url}/v2/heartbeats/{beat}/ping"
-        key = self._key_of(ping_name(declared.project, environment), address)
-        return Delivery(address, f"GenieKey {key}", key)
+        made, key = self._key_of(ping_name(declared.project, environment), address)
+        return Delivery(address, f"GenieKey {key}", key, made)
 
     def heartbeat_delivered(self, declared: OnCall, environment: str) -> None:
         """The heartbeat's delivery lies in its secret: switch its integration on."""
@@ -144,6 +156,17 @@ class Opsgenie:
         name = ping_name(declared.project, environment)
         self._writes.replace_integration(self._wanted_integration(declared, environment, name))
         return self.heartbeat(declared, environment)
+
+    def hears_heartbeat(self, declared: OnCall, environment: str) -> bool | None:
+        """Whether the heartbeat is on, was pinged, and has not expired; None if none is declared.
+
+        Opsgenie's documentation leaves the time of the last ping out, and the API tells it
+        (https://jira.atlassian.com/browse/OPSGENIE-2492).
+        """
+        if declared.heartbeat is None:
+            return None
+        there = OpsgenieAccount(self._rest).heartbeat(heartbeat_name(declared.project, environment))
+        return bool(there and there.get("enabled") and there.get("lastPingTime") and not there.get("expired"))
 
     # Alerts
 
@@ -184,20 +207,21 @@ class Opsgenie:
                 f" Opsgenie, and delete the integration {name} if it is there"
             ) from None
 
-    def _key_of(self, name: str, address: str) -> str:
-        if (key := self._keys.get(name)) is not None:
-            return key
+    def _key_of(self, name: str, address: str) -> MadeKey:
+        if (made := self._keys.get(name)) is not None:
+            return made
         account = OpsgenieAccount(self._rest)
         meta = next((one for one in account.integrations if one["name"] == name), None)
         if meta is None:
             raise PagingError(f"Opsgenie: no integration {name!r}; run `tocsin oncall apply`")
         told = str((account.integration(meta["id"]) or {}).get("apiKey") or "")
         if told and "*" not in told:
-            return told
+            return MadeKey(str(meta["id"]), told)
         raise KeyNotToldError(
             f"Opsgenie: the key of the integration {name!r} was told when it was made, and is told no more;"
             " it lies in its secret, or a new one is made by `tocsin oncall apply`",
             address,
+            str(meta["id"]),
         )
 
     def _wanted_integration(self, declared: OnCall, environment: str, name: str) -> Thing:

@@ -15,7 +15,7 @@ from ...errors import PagingError
 from ..changes import is_marked
 from ..declared import OnCall
 from ..rest import Rest, RestError
-from ..tool import Action, Change, Found, Kind, Thing
+from ..tool import Action, Change, Found, Kind, MadeKey, Thing
 from .account import OpsgenieAccount
 from .bodies import API, OWNED_BY, to_opsgenie
 from .calls import OpsgenieCalls
@@ -31,7 +31,7 @@ _FILTERS: Final = {
 class OpsgenieWrites:
     """Changes of one account.  ``keys`` takes the key of each integration that is made, by its name."""
 
-    def __init__(self, rest: Rest, calls: OpsgenieCalls, keys: dict[str, str]) -> None:
+    def __init__(self, rest: Rest, calls: OpsgenieCalls, keys: dict[str, MadeKey]) -> None:
         self._rest, self._calls, self._keys = rest, calls, keys
 
     def apply(self, change: Change, declared: OnCall) -> None:
@@ -158,7 +158,7 @@ class OpsgenieWrites:
             self._gone(f"/v2/integrations/{_quoted(there['id'])}")
             made = self._made(body)
         if key := made.get("apiKey"):
-            self._keys[thing.name] = str(key)
+            self._keys[thing.name] = MadeKey(str(made["id"]), str(key))
         if made.get("enabled"):
             self._rest.request("POST", f"/v2/integrations/{_quoted(made['id'])}/disable", repeatable=True)
         return made

@@ -51,6 +51,8 @@ class PagerDuty:
 
     name = ToolName.PAGERDUTY.value
     drills_wake_nobody = False
+    renews = True
+    renews_heartbeat = False
 
     def __init__(
         self, rest: Rest, *, events: str, project: str, author: str = "", clock: Callable[[], datetime] | None = None
@@ -123,7 +125,11 @@ class PagerDuty:
         """Nothing: an integration's key is told whenever it is asked for, so it is on from the beginning."""
 
     def renew(self, declared: OnCall, environment: str, owner: str, severity: Severity) -> Delivery:
-        """What is there: its key is never lost."""
+        """Make the service's integration anew, with another key."""
+        name = integration_name(declared.project, environment, owner, severity)
+        wanted = [one for one in self.wanted(declared, environment) if (one.kind, one.name) == (Kind.INTEGRATION, name)]
+        for one in wanted:
+            self._steps.replace_integration(one)
         return self.delivery(declared, environment, owner, severity)
 
     def heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
@@ -137,6 +143,11 @@ class PagerDuty:
     def renew_heartbeat(self, declared: OnCall, environment: str) -> Delivery | None:
         """None: PagerDuty has no heartbeats."""
         return self.heartbeat(declared, environment)
+
+    def hears_heartbeat(self, declared: OnCall, environment: str) -> bool | None:
+        """None: PagerDuty has no heartbeats."""
+        del declared, environment
+        return None
 
     def find_alert(self, alias: str) -> ToolAlert | None:
         """The newest incident whose alert has that alias: as its key, or as the name of the alarm that it tells of.

@@ -147,13 +147,24 @@ class PagerDutySteps:
             },
         )
         service = next(one for one in self._account.of_kind(Kind.INTEGRATION) if one["id"] == there)
+        self._only_integration(wanted, service, lambda one: plain_type(one) == body["integration"])
+
+    def replace_integration(self, wanted: Thing) -> None:
+        """Make the integration of a service anew, with another key."""
+        for service in self._account.named(Kind.INTEGRATION, wanted.name):
+            self._only_integration(wanted, service, lambda one: False)
+
+    def _only_integration(
+        self, wanted: Thing, service: Mapping[str, Any], keep: Callable[[Mapping[str, Any]], bool]
+    ) -> None:
+        """Take away the integrations of ours that are not to be kept, and make one where none is left."""
+        address = f"/services/{quoted(str(service['id']))}/integrations"
         ours = own_integrations(service)
-        address = f"/services/{quoted(there)}/integrations"
         for one in ours:
-            if plain_type(one) != body["integration"]:
+            if not keep(one):
                 self._remove(f"{address}/{quoted(str(one['id']))}")
-        if not any(plain_type(one) == body["integration"] for one in ours):
-            self._rest.post(address, {"integration": {"type": body["integration"], "name": wanted.name}})
+        if not any(keep(one) for one in ours):
+            self._rest.post(address, {"integration": {"type": wanted.body["integration"], "name": wanted.name}})
 
     def _put(self, kind: Kind, there: str | None, body: Mapping[str, Any]) -> str:
         path, _, one = PLACES[kind]

@@ -74,7 +74,7 @@ def _tree(owners: list[str], oncall: OnCall | None, runbooks: str) -> dict[str, 
     if oncall is not None:
         if oncall.environments:
             add_chat(template, topics)
-        secrets |= add_heartbeat(template, oncall)
+        secrets |= add_heartbeat(template, oncall, runbooks)
     stated: dict[str, Any] = {"Owners": owners}
     if secrets:
         stated["Secrets"] = secrets

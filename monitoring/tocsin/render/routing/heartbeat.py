@@ -21,13 +21,14 @@ from ...plan import ENVIRONMENT
 from .conditions import add_given
 from .delivery import add_key_version, secret_value, stated_secret
 from .roles import add_role
+from .second_way import add_heartbeat_alarm
 
 _VERSION = "HeartbeatKeyVersion"
 _NAME = f"${{{ENVIRONMENT}}}-tocsin-heartbeat"
 
 
-def add_heartbeat(template: Template, oncall: OnCall) -> dict[str, dict[str, str]]:
-    """The rule, where it posts to and with which key.  Returns which secret's version the parameter is."""
+def add_heartbeat(template: Template, oncall: OnCall, runbooks: str) -> dict[str, dict[str, str]]:
+    """The rule, where it posts to and with which key, and the alarm of it.  Returns which secret's version the parameter is."""
     if oncall.heartbeat is None:
         return {}
     secret = heartbeat_secret_name(f"${{{ENVIRONMENT}}}")
@@ -103,6 +104,7 @@ def add_heartbeat(template: Template, oncall: OnCall) -> dict[str, dict[str, str
             ],
         )
     )
+    add_heartbeat_alarm(template, _NAME, oncall.heartbeat.every, runbooks, condition)
     return {_VERSION: stated_secret(secret)}
 
 

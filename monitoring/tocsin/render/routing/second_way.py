@@ -8,6 +8,7 @@ notification that was given up is no longer failing and not delivered either.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from troposphere import Output, Parameter, Ref, Sub, Template
@@ -33,6 +34,7 @@ _FAILED_ATTEMPTS = 5
 # CloudWatch metrics"): so long, and one period more, failures keep `delivery` up by themselves.
 _BRIDGED = 4
 _DAYS_LEFT = 4  # a long weekend
+_LOST_BEATS = 3  # of five: one that is late or lost is no outage
 
 
 def add_second_way(template: Template, oncall: OnCall | None, runbooks: str, topics: Sequence[OwnedTopic]) -> None:
@@ -159,6 +161,28 @@ def add_topic_alarms(template: Template, topic: OwnedTopic, runbooks: str) -> No
         )
 
 
+def add_heartbeat_alarm(template: Template, rule: str, every: timedelta, runbooks: str, condition: str) -> None:
+    """The signs of life of the dead-man's switch do not arrive.
+
+    The tool tells of silence itself, but only after its first sign of life, and only if it is the tool that hears nothing:
+    what EventBridge gave up shows here, from the first minutes on.
+    """
+    minutes = max(1, round(every.total_seconds() / 60))
+    _add_alarm(
+        template,
+        "HeartbeatFailing",
+        "heartbeat-failing",
+        "The dead-man's switch does not get through to the on-call tool: silence may page nobody.",
+        runbooks,
+        # FailedInvocations counts what was given up for good, not what is tried again (Amazon EventBridge user guide,
+        # "Monitoring Amazon EventBridge").
+        ("AWS/Events", "FailedInvocations", "Sum", {"RuleName": rule}),
+        threshold=_LOST_BEATS,
+        period=60 * minutes * (_LOST_BEATS + 2),
+        condition=condition,
+    )
+
+
 def _add_alarm(
     template: Template,
     logical_id: str,
@@ -171,10 +195,11 @@ def _add_alarm(
     period: int = 60,
     remembered: int = 1,
     tells: bool = True,
+    condition: str = "",
 ) -> None:
     """An alarm that goes the second way when it begins, unless it ``tells`` nobody.  Silence of a metric is no trouble.
 
-    It stays up for ``remembered`` periods, so that what goes on is told once.
+    ``condition`` is that of what it watches.  It stays up for ``remembered`` periods, so that what goes on is told once.
     """
     namespace, metric, statistic, dimensions = measured
     runbook = f"{runbooks}/{KIND}.md"
@@ -198,3 +223,5 @@ def _add_alarm(
     )
     if tells:
         alarm.AlarmActions = [Ref(_TOPIC)]
+    if condition:
+        alarm.Condition = condition
