@@ -97,7 +97,7 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """The first true value of ``condition``, asked again and again; fails the test after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:

@@ -292,7 +292,7 @@ def record(message: Mapping[str, Any], topic: str, receives: int = 1) -> dict[st
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 40_000, aws_request_id="1")
 
 
-def soon(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def soon(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """The first true value of ``condition``, or the last false one after ``seconds``."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:

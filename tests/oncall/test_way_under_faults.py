@@ -148,7 +148,7 @@ def set_state(cloud: Cloud, name: str, state: str) -> None:
     cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="Threshold crossed.")
 
 
-def soon(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def soon(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """The first true value, or the last false one."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:
