@@ -1,4 +1,4 @@
-"""Writes docs/reference/ from the code: the catalog, the findings and the command line; and docs/monitoring.md.
+"""Writes docs/reference/ from the code: the catalog, the findings, the history and the command line; and docs/monitoring.md.
 
 ``python -m docs.reference`` writes, ``--check`` only compares and fails where a page is out of date.
 """
@@ -15,6 +15,8 @@ from tocsin import cli
 from tocsin.catalog import entries
 from tocsin.catalog.entry import PublishedMetric, ResourceType
 from tocsin.findings import FINDINGS
+from tocsin.history import schema
+from tocsin.history.partitions import Partition
 from tocsin.workspace import GeneratedFile, compare, write
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,7 @@ def pages() -> tuple[GeneratedFile, ...]:
         GeneratedFile("docs/reference/catalog.md", catalog()),
         GeneratedFile("docs/reference/cli.md", command_line()),
         GeneratedFile("docs/reference/findings.md", findings()),
+        GeneratedFile("docs/reference/history.md", history()),
         GeneratedFile(monitoring.PATH, monitoring.page()),
     )
 
@@ -97,6 +100,54 @@ def findings() -> str:
     for rule in FINDINGS.values():
         lines += ["", f"## {rule.id} {rule.title}", "", rule.why, "", f"What to do: {rule.mend}"]
     return "\n".join(lines) + "\n"
+
+
+def history() -> str:
+    """The tables of a history."""
+    example = Partition(schema.SLI, "prod", "checkout", "2026-10").path
+    lines = [
+        "# History",
+        "",
+        GENERATED,
+        "",
+        f"What `tocsin history pull` stores and `tocsin review` reads, version `{schema.VERSION}`: Parquet files in a folder or under a prefix",
+        f"in S3, such as `{example}`. {_words(', '.join(f'`{name}`' for name in schema.PARTITIONS))} stand in the path and are",
+        "columns of every table as well; a month is one of UTC. A partition is one file, sorted by its key and always",
+        "replaced as a whole.",
+        "",
+        "- Moments are UTC without a zone, in whole milliseconds.",
+        f"- Counts are exact to a thousandth ({schema.DECIMALS} decimal places); what is finer was rounded half to even when it was pulled.",
+        "- A column that may be null says so; all others always have a value.",
+        "- Between the last page and the footer each file holds a SHA-256 of everything else, which other readers of Parquet",
+        "  pass over. A file that does not match it is put aside by the next pull as `_rows.parquet.corrupt-1` and asked for",
+        "  again; a review leaves it out and says so.",
+        "- A column never changes its meaning within a version; a new version is a new first folder.",
+        "",
+        'The files are tables of Athena by the stack that `tocsin history stack` writes. In SQL, `at` is written `"at"`.',
+    ]
+    for table in schema.TABLES.values():
+        key = ", ".join(f"`{name}`" for name in table.key)
+        lines += [
+            "",
+            f"## {table.name}",
+            "",
+            table.meaning,
+            "",
+            f"Unique within a partition, and sorted by: {key}.",
+            "",
+        ]
+        lines += ["| Column | Type | In Athena | Null | Meaning |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            f"| `{column.name}` | {column.type} | {column.athena_type} | {'may be' if column.nullable else ''} | {_cell(column.meaning)} |"
+            for column in table.columns
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _words(listed: str) -> str:
+    """A list with commas as a list with "and"."""
+    head, _, last = listed.rpartition(", ")
+    return f"{head} and {last}" if head else last
 
 
 def command_line() -> str:

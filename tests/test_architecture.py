@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "declarations": EVERYBODY | {"declare"},
     "plan": EVERYBODY | {"catalog", "burn_rate"},
     "project": EVERYBODY | {"plan"},
-    "render": EVERYBODY | {"plan", "catalog", "burn_rate", "cost", "paging"},
+    "render": EVERYBODY | {"plan", "catalog", "burn_rate", "cost", "paging", "history"},
     "workspace": EVERYBODY | {"plan", "project", "render", "backtest", "paging"},
     "starter": EVERYBODY | {"catalog"},
     "findings": set(),
@@ -50,7 +50,7 @@ MAY_IMPORT = {
 
 # Each heavy library has one home.
 HOMES = {
-    "troposphere": ("render/alarms.py", "render/routing/"),
+    "troposphere": ("render/alarms.py", "render/history_stack.py", "render/routing/"),
     "grafanalib": ("render/dashboards/",),
     "boto3": ("cloud/",),
     "botocore": ("cloud/",),
