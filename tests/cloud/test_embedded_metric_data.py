@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+# Recent: what is older than 15 days cannot be had by the minute.
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=6)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 from ...errors import TocsinError
@@ -20,6 +21,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     parser.add_argument("--tls-port", type=int, default=0, help="port for https on 127.0.0.1 (default: a free one)")
     parser.add_argument("--clock-factor", type=float, default=1.0, help="simulated seconds per real second")
+    parser.add_argument("--clock-start", type=datetime.fromisoformat, help="when its time begins (default: now)")
+    parser.add_argument("--no-gauges", action="store_true", help="sample no queue and no database each minute")
     parser.add_argument("--iam", action="store_true", help="check every call against the caller's policies")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when standard input ends")
     parser.add_argument("--ready-line", action="store_true", help="write one JSON line when ready")
@@ -33,6 +36,8 @@ def main(arguments: list[str]) -> int:
             port=given.port,
             tls_port=given.tls_port,
             clock_factor=given.clock_factor,
+            clock_start=given.clock_start,
+            gauges=not given.no_gauges,
             enforce_iam=given.iam,
             until_stdin_closes=given.until_stdin_closes,
             ready_line=given.ready_line or not given.until_stdin_closes,

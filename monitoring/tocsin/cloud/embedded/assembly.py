@@ -68,8 +68,8 @@ class Running:
     stop: Callable[[], None]
 
 
-def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam: bool) -> Running:
-    """Patch ministack in this process and start the rounds."""
+def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam: bool, gauges: bool = True) -> Running:
+    """Patch ministack in this process and start the rounds, which sample ``gauges`` of queues and databases."""
     endpoint, tls_endpoint, authority = addresses.endpoint, addresses.tls_endpoint, addresses.authority
     parts = Parts(clock, Recorder(clock), Signer(directory), directory, endpoint, authority, tls_endpoint, enforce_iam)
     alarms = Alarms(parts)
@@ -103,7 +103,7 @@ def assemble(clock: Clock, directory: Path, addresses: Addresses, *, enforce_iam
     metrics_dynamodb.install(parts)
     metrics_emf.install(parts)
     tasks = ecs.install(parts)
-    rounds = Rounds(clock, [queues.sample, databases.sample], alarms)
+    rounds = Rounds(clock, [queues.sample, databases.sample] if gauges else [], alarms)
     rounds.start()
 
     def set_clock(given: dict[str, Any]) -> dict[str, Any]:

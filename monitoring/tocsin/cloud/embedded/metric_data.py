@@ -1,10 +1,13 @@
-"""GetMetricData, answered by `tocsin.simulate`: expressions, every statistic, exact dimensions, AWS's buckets."""
+"""GetMetricData, answered by `tocsin.simulate`: expressions, every statistic, exact dimensions, AWS's buckets, pages and
+retention.  Its answers, and those of DescribeAlarmHistory, carry the simulated time as their Date.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 
 from ...alarm import MetricQuery
@@ -17,13 +20,20 @@ from .recorder import Recorder
 
 _MAX_QUERIES = 500
 _MAX_DATAPOINTS = 100_800
+_DAY = 86_400
+# How long datapoints are kept by the period they are asked for (User Guide, "Metrics retention"), longest first.
+_RETENTION = ((3600, 455 * _DAY), (300, 63 * _DAY), (60, 15 * _DAY), (1, 3 * 3600))
 Response = tuple[int, dict[str, str], bytes]
 
 
 def install(recorder: Recorder) -> None:
-    """Replace ministack's GetMetricData for the JSON and CBOR protocols."""
+    """Replace ministack's GetMetricData for the JSON and CBOR protocols, and date what is asked about the past."""
     cloudwatch = service("cloudwatch")
     original = cloudwatch._get_metric_data
+    history = cloudwatch._describe_alarm_history
+
+    def describe_alarm_history(params: Any, data: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Response:
+        return _dated(history(params, data, is_cbor, is_json), recorder)
 
     def get_metric_data(params: Any, data: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Response:
         if not (is_cbor or is_json):
@@ -31,18 +41,48 @@ def install(recorder: Recorder) -> None:
             return old
         start, end = cloudwatch._parse_ts(data.get("StartTime")), cloudwatch._parse_ts(data.get("EndTime"))
         try:
-            results = _results(data, start, end, recorder)
+            results, token = _page(_results(data, start, end, recorder), data)
         except SimulationError as error:
             refusal: Response = cloudwatch._error(
                 "ValidationError", str(error), 400, use_json=is_json, use_cbor=is_cbor
             )
             return refusal
         encode = cloudwatch._cbor_metric_data_result if is_cbor else dict
-        answer = {"MetricDataResults": [encode(result) for result in results], "Messages": []}
-        done: Response = cloudwatch._cbor_ok(answer) if is_cbor else cloudwatch._json_ok(answer)
-        return done
+        answer: dict[str, Any] = {"MetricDataResults": [encode(result) for result in results], "Messages": []}
+        if token is not None:
+            answer["NextToken"] = token
+        return _dated(cloudwatch._cbor_ok(answer) if is_cbor else cloudwatch._json_ok(answer), recorder)
 
     cloudwatch._get_metric_data = get_metric_data
+    cloudwatch._describe_alarm_history = describe_alarm_history
+
+
+def _dated(response: Response, recorder: Recorder) -> Response:
+    """With the simulated present as its Date, by which a caller knows up to when there can be data."""
+    status, headers, body = response
+    return status, {**headers, "Date": formatdate(recorder.now().timestamp(), usegmt=True)}, body
+
+
+def _page(results: list[dict[str, Any]], data: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    """The datapoints of all results from the token on, at most MaxDatapoints, and the next token.
+
+    Raises SimulationError for a token that is none, and for a MaxDatapoints out of range.
+    """
+    most, token = data.get("MaxDatapoints"), data.get("NextToken")
+    if most is not None and not 1 <= int(most) <= _MAX_DATAPOINTS:
+        raise SimulationError(f"MaxDatapoints lies between 1 and {_MAX_DATAPOINTS}")
+    if token and not str(token).isdecimal():
+        raise SimulationError(f"NextToken {token!r} is none of ours")
+    first = int(token or 0)
+    last = first + int(most or _MAX_DATAPOINTS)
+    paged, done = [], 0
+    for result in results:
+        size = len(result["Values"])
+        low, high = max(0, first - done), max(0, last - done)
+        cut = {**result, "Timestamps": result["Timestamps"][low:high], "Values": result["Values"][low:high]}
+        paged.append({**cut, "StatusCode": "Complete" if high >= size else "PartialData"})
+        done += size
+    return paged, str(last) if done > last else None
 
 
 def _results(
@@ -88,7 +128,9 @@ def _series(
         raise SimulationError(f"{count} datapoints; GetMetricData returns at most {_MAX_DATAPOINTS}")
     origin = datetime.fromtimestamp(first, UTC)
     values = evaluate_expression(queries, query.id, recorder, origin, count, period)
-    return [(first + index * period, value) for index, value in enumerate(values) if value is not None]
+    kept = recorder.now().timestamp() - next(seconds for least, seconds in _RETENTION if period % least == 0)
+    points = ((first + index * period, value) for index, value in enumerate(values))
+    return [(moment, value) for moment, value in points if value is not None and moment >= kept]
 
 
 def _period(queries: Sequence[MetricQuery], query: MetricQuery) -> int:

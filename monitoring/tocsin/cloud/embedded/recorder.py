@@ -28,6 +28,10 @@ class Recorder:
         self._clock = clock
         self._stores: dict[tuple[str, str], Store] = {}
 
+    def now(self) -> datetime:
+        """The simulated present."""
+        return self._clock.now()
+
     def record(
         self,
         namespace: str,

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Options:
     port: int = 0
     tls_port: int = 0
     clock_factor: float = 1.0
+    clock_start: datetime | None = None
+    gauges: bool = True
     enforce_iam: bool = False
     until_stdin_closes: bool = False
     ready_line: bool = False
@@ -94,7 +97,8 @@ async def _serve(options: Options, listeners: tuple[socket.socket, socket.socket
 
     from .assembly import assemble
 
-    running = assemble(Clock(options.clock_factor), options.directory, addresses, enforce_iam=options.enforce_iam)
+    clock = Clock(options.clock_factor, options.clock_start)
+    running = assemble(clock, options.directory, addresses, enforce_iam=options.enforce_iam, gauges=options.gauges)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -171,6 +171,8 @@ def embedded(
     directory: Path | str | None = None,
     *,
     clock_factor: float = 1,
+    clock_start: datetime | None = None,
+    gauges: bool = True,
     region: str = "eu-west-1",
     iam: bool = False,
     log: Path | str | None = None,
@@ -178,7 +180,8 @@ def embedded(
     """An AWS on 127.0.0.1 for the length of the block.
 
     ``directory`` holds its state, databases included; a temporary one by default, which goes with the block.
-    ``clock_factor`` is simulated seconds per real second.  With ``iam`` every call is checked against the policies
+    ``clock_factor`` is simulated seconds per real second, ``clock_start`` (aware) when its time begins: now by default.
+    Without ``gauges`` it samples no queue and no database each minute, for whoever puts such metrics in.  With ``iam`` every call is checked against the policies
     of its caller (see `iam` and `service_roles`); the access key ``test`` is the account's root and may do
     everything.  ``log`` is the file its log is appended to; ``embedded-aws.log`` in the directory by default.
     The child process ends with the block, and also when this process ends without leaving the block.
@@ -190,6 +193,10 @@ def embedded(
         command += ["--clock-factor", repr(float(clock_factor)), "--until-stdin-closes", "--ready-line"]
         if iam:
             command.append("--iam")
+        if clock_start is not None:
+            command += ["--clock-start", clock_start.isoformat()]
+        if not gauges:
+            command.append("--no-gauges")
         with log_path.open("ab") as log_file:
             child = subprocess.Popen(
                 command,
