@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "tocsin build",
         "tocsin build --template template.yaml --name checkout --out monitoring-of-checkout",
         "tocsin build --templates templates/ --out out",
+        "tocsin build --prometheus",
     ),
 )
 @click.option("--template", type=PATH, help="Build for this template alone, without a declaration.")
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 @click.option("--name", help="Name of the system (with --template; default: the file's name).")
 @click.option("--owner", help=f"Team that is told (with --template, --templates; default: {OWNER}).")
 @click.option("--out", type=PATH, help="Folder to write to (with --template, --templates; default: here).")
+@click.option(
+    "--prometheus",
+    is_flag=True,
+    help="Write rules for Prometheus, too; from then on every build does, until their folder is removed.",
+)
 @param_option
 @json_option
 def build(
@@ -41,6 +47,7 @@ def build(
     name: str | None,
     owner: str | None,
     out: Path | None,
+    prometheus: bool,
     parameters: dict[str, str],
     as_json: bool,
 ) -> None:
@@ -61,8 +68,14 @@ def build(
         project, plans = planned_here(parameters)
         root, folders = project.root, (project.alarms, project.dashboards)
         by_path = _refuse_over_quota(plans, project)
-        files = generate(plans, project)
+        if prometheus and not any(plan.slos for plan in plans):
+            raise InputError(
+                "--prometheus: no declared system promises anything, so there are no rules; declare an SLO"
+            )
+        files = generate(plans, project, prometheus=prometheus)
     else:
+        if prometheus:
+            raise InputError("--prometheus goes with declared systems: rules come from what they promise")
         if template is not None and templates is not None:
             raise InputError("give --template or --templates, not both")
         if templates is not None and name is not None:
