@@ -89,7 +89,8 @@ class Incident:
     """A stretch of time that spent budget faster than the promise allows.
 
     ``spent`` is its share of the month's budget.  ``told`` is the first alarm of its SLO that told somebody of it;
-    ``delay`` from its start to that moment.  ``open``: it lasts beyond the end of the month.
+    ``delay`` from its start to that moment.  ``open``: it lasts beyond the end of the month.  ``began``: when it began, where
+    that was before the month; ``span`` is cut at the month's borders, and only events in it are counted.
     """
 
     span: Span
@@ -99,6 +100,7 @@ class Incident:
     told: Told | None = None
     delay: timedelta | None = None
     open: bool = False
+    began: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
