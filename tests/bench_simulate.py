@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from tests.bench import Measured, measure
-from tests.promtool.program import NoPromtoolError, promtool
+from tests.debian_programs import NoProgramError, debian_program
 from tests.promtool.translation import rules, write_test
 
 from tocsin.alarm import Alarm, CompositeAlarm, Metric
@@ -138,8 +138,8 @@ def in_process(template: AlarmTemplate, days: int, runs: int) -> float:
 def beside_promtool(template: AlarmTemplate, days: int, runs: int, folder: Path) -> None:
     """The same windows, the same series: both as processes that read files."""
     try:
-        program = promtool()
-    except NoPromtoolError as reason:
+        program = debian_program("promtool")
+    except NoProgramError as reason:
         print(f"promtool: skipped: {reason}")
         return
     series = traffic(days)

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.debian_programs import NoProgramError, debian_program
 from tests.exporter.exporter_world import DECLARATION, World, minutes, receiving_pushes, shop_world
-from tests.exporter.program_of_debian import NoProgramError, program
-from tests.promtool.program import NoPromtoolError, promtool
 
 from command_line import command, only_line, process, refused, tocsin
 from tocsin.exporter.metrics import FAMILIES
@@ -121,8 +120,8 @@ def test_scraped_often_it_asks_rarely_and_ends_when_told(shop: World, tmp_path: 
 def check_metrics(page: str) -> None:
     """promtool finds nothing wrong with names, units and help; where it can be had."""
     try:
-        checked = promtool()
-    except NoPromtoolError as reason:
+        checked = debian_program("promtool")
+    except NoProgramError as reason:
         pytest.skip(str(reason))
     # What the client library says of its process is its own business.
     own = "\n".join(line for line in page.splitlines() if re.match(r"(# (HELP|TYPE) )?slo_", line)) + "\n"
@@ -291,7 +290,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def running(name: str, folder: Path, *options: str) -> Iterator[str]:
     """One of Debian's programs on a free port; skips the test where it cannot be had."""
     try:
-        path = program(name)
+        path = debian_program(name)
     except NoProgramError as reason:
         pytest.skip(str(reason))
     with socket.socket() as probe:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.debian_programs import NoProgramError, debian_program
 from tests.exporter.exporter_world import ENVIRONMENT, World, receiving_pushes, shop_world
 from tests.oncall.oncall_tools import ACCOUNT, allow, as_caller, cloud_of, lessened, make_caller
-from tests.promtool.program import NoPromtoolError, promtool
 
 from command_line import command, tocsin
 from documents import ROOT, SHELL, Step, broken_links, fences, missing, steps
@@ -95,8 +95,8 @@ def served(shop: World, words: list[str]) -> str:
 
 def rules_are_fine(shop: World) -> str:
     try:
-        program = promtool()
-    except NoPromtoolError as reason:
+        program = debian_program("promtool")
+    except NoProgramError as reason:
         pytest.skip(str(reason))
     assert tocsin("build", "--prometheus").exit_code == 0
     files = sorted((shop.project / "prometheus").glob("*.rules.yaml"))
@@ -110,8 +110,8 @@ def test_the_configuration_of_prometheus(tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text(text)
     (tmp_path / "prometheus").mkdir()
     try:
-        program = promtool()
-    except NoPromtoolError as reason:
+        program = debian_program("promtool")
+    except NoProgramError as reason:
         pytest.skip(str(reason))
     done = subprocess.run(
         [program, "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.promtool.program import NoPromtoolError, promtool
+from tests.debian_programs import NoProgramError, debian_program
 from tests.promtool.translation import alert_of, rules, write_test
 
 from tocsin.alarm import AlarmState, Metric
@@ -145,8 +145,8 @@ TRAFFIC: dict[str, Callable[[Slo], Traffic]] = {
 @pytest.fixture(scope="module")
 def program() -> Path:
     try:
-        return promtool()
-    except NoPromtoolError as reason:
+        return debian_program("promtool")
+    except NoProgramError as reason:
         pytest.skip(str(reason))
 
 

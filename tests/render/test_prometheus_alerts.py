@@ -16,7 +16,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
-from tests.promtool.program import NoPromtoolError, promtool
+from tests.debian_programs import NoProgramError, debian_program
 from tests.promtool.test_promtool_agrees import (
     DAY,
     FAST,
@@ -77,8 +77,8 @@ TRAFFIC: dict[str, tuple[Slo, Callable[[], Traffic]]] = {
 @pytest.fixture(scope="module")
 def program() -> Path:
     try:
-        return promtool()
-    except NoPromtoolError as reason:
+        return debian_program("promtool")
+    except NoProgramError as reason:
         pytest.skip(str(reason))
 
 

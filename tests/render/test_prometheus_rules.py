@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.promtool.program import NoPromtoolError, promtool
+from tests.debian_programs import NoProgramError, debian_program
 
 from command_line import SHOP, declare, only_line, refused, snapshot, tocsin
 from tocsin.burn_rate import tiers
@@ -33,8 +33,8 @@ RUN = Resource("AWS::Events::Rule", "Daily", "daily", {"ScheduleExpression": "ra
 @pytest.fixture(scope="module")
 def program() -> Path:
     try:
-        return promtool()
-    except NoPromtoolError as reason:
+        return debian_program("promtool")
+    except NoProgramError as reason:
         pytest.skip(str(reason))
 
 
@@ -248,6 +248,7 @@ def test_what_an_alert_says(program: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@example(Fraction(1, 2**41))  # more digits than a Decimal keeps
 @given(st.fractions(min_value=0, max_value=1000))
 def test_exact_numbers(value: Fraction) -> None:
     text = exact(value)

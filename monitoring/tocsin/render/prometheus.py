@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -208,7 +207,8 @@ def exact(value: Fraction) -> str:
     places = 0
     while (value * 10**places).denominator != 1:
         places += 1
-    return format(Decimal(int(value * 10**places)).scaleb(-places), "f")
+    whole, part = divmod(abs(int(value * 10**places)), 10**places)  # not by Decimal, which keeps 28 digits only
+    return f"{'-' if value < 0 else ''}{whole}" + (f".{part:0{places}}" if places else "")
 
 
 def prometheus_duration(window: timedelta) -> str:
