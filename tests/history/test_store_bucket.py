@@ -255,5 +255,7 @@ def test_a_cache_folder_that_cannot_be_used_is_told(cloud, cache, prefix, tmp_pa
     (tmp_path / "file").write_text("in the way")
     merge_rows(open_store(f"s3://{BUCKET}/{prefix}", lambda: cloud), OCTOBER, counts())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(InputError, match=r"the cache folder cannot be used: .*; give its rights, or set XDG_CACHE_HOME"):
+    with pytest.raises(
+        InputError, match=r"the cache folder cannot be used: .*; give its rights, or set XDG_CACHE_HOME"
+    ):
         read_rows(open_store(f"s3://{BUCKET}/{prefix}", lambda: cloud), OCTOBER)

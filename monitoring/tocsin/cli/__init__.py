@@ -14,11 +14,15 @@ from .deploy import deploy
 from .discover import discover
 from .drill import drill
 from .explain import explain
+from .exporter import exporter
 from .failures import Group
+from .history import history
 from .init import init
 from .mute import mute
 from .oncall import oncall
+from .openslo import export, import_
 from .options import examples
+from .review import review
 from .simulate import simulate
 from .tune import tune
 
@@ -38,5 +42,23 @@ def main() -> None:
     """Alarms, SLO burn-rate alarms, dashboards and runbooks for AWS, from what you promised your users."""
 
 
-for _command in (backtest, build, check, deploy, discover, drill, explain, init, mute, oncall, simulate, tune):
+for _command in (
+    backtest,
+    build,
+    check,
+    deploy,
+    discover,
+    drill,
+    explain,
+    export,
+    exporter,
+    history,
+    import_,
+    init,
+    mute,
+    oncall,
+    review,
+    simulate,
+    tune,
+):
     main.add_command(_command)
