@@ -50,6 +50,7 @@ STARTS = {
     "docs/how-to.md": "tocsin",
     "docs/simulator.md": "tocsin",
     "docs/backtest.md": "tocsin",
+    "docs/review.md": "tocsin",
 }
 # docs/on-call.md has a runner of its own, tests/oncall/test_on_call_page.py: its reader needs an on-call tool with people in
 # it, an environment that leads there, and the checkout deployed anew, where the account here is shared by all documents.
@@ -65,6 +66,11 @@ NOT_RUN = {
     ("README.md", "make test"): "is what runs this",
     ("README.md", "tocsin deploy dev --plan"): "a reader's own environments; the tutorial's plan is run",
     ("README.md", "tocsin drill laptop"): "is done in that shell; tests/deploy/test_laptop.py holds what it prints",
+    (
+        "README.md",
+        "tocsin review --month 2026-10 --history examples/month -o october.html",
+    ): "is of the clone and not of the reader's own folder; a test below runs it there",
+    ("docs/review.md", "tocsin history pull prod"): "refuses credentials of any other account; tests/history run it",
     ("docs/tutorial.md", "make setup"): "installs packages; this runs in what it makes",
     ("docs/how-to.md", "make run ARGS=--keep"): "stays up until Ctrl-C",
     ("docs/how-to.md", "make laptop"): "opens a shell; tests/deploy/test_laptop.py runs it and what is done in it",
@@ -206,6 +212,17 @@ def follow(step: Step, shell: Shell) -> None:
     if step.shown:
         absent = missing(list(step.shown), done.stdout, whole=True)
         assert absent is None, f"{said}: does not print\n{absent}\n\nbut\n{done.stdout}"
+
+
+def test_the_review_that_the_readme_shows_is_that_of_the_clone(tmp_path: Path) -> None:
+    shutil.copytree(ROOT, tmp_path / "tocsin", ignore=shutil.ignore_patterns(*ignored()))
+    shell = Shell(
+        tmp_path / "tocsin",
+        tmp_path / "state.json",
+        {"PATH": os.pathsep.join((PROGRAMS, os.environ["PATH"])), "HOME": str(tmp_path)},
+    )
+    (step,) = (step for step in all_steps("README.md") if step.command.startswith("tocsin review"))
+    follow(step, shell)
 
 
 def test_links_in_what_a_newcomer_builds_lead_somewhere(tmp_path: Path) -> None:

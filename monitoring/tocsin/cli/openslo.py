@@ -20,7 +20,7 @@ def export() -> None:
     """Write what is declared in the form of others."""
 
 
-@click.group("import", epilog=examples("tocsin import openslo slos/*.yaml --template template.yaml"))
+@click.group("import", epilog=examples("tocsin import openslo slos.yaml"))
 def import_() -> None:
     """Make a declaration of what others wrote."""
 

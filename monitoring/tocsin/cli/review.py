@@ -68,6 +68,12 @@ _ACTIONS = "actions.toml"
 @click.option(
     "-o", "--output", type=PATH, metavar="FILE.html", help="Default: <month>.html in the project's folder of reviews."
 )
+@click.option(
+    "--actions",
+    type=PATH,
+    metavar="FILE",
+    help="What earlier reviews decided; default: actions.toml in the project's folder of reviews.",
+)
 @json_option
 def review(
     month: str | None,
@@ -81,6 +87,7 @@ def review(
     parameters: dict[str, str],
     zone: str | None,
     output: Path | None,
+    actions: Path | None,
     as_json: bool,
 ) -> None:
     """Make the pack that an SLO review is held over.
@@ -91,6 +98,8 @@ def review(
     """
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"-o {output}: name a file that ends in .html; the Markdown goes beside it")
+    if actions is not None and not actions.is_file():
+        raise InputError(f"--actions {actions}: no such file")
     if parameters and not series:
         raise InputError("--param goes with --series: it names resources of the templates that are tuned")
     from ..review.make import make_pack
@@ -111,7 +120,7 @@ def review(
         systems or None,
         now,
         plans,
-        project.root / project.review / _ACTIONS,
+        actions if actions is not None else project.root / project.review / _ACTIONS,
         _suggestions(project, plans, systems, of, series, parameters),
     )
     written = (

@@ -43,7 +43,7 @@ def trend(review: SloReview, month: str, name: str) -> str:
     points = [*review.trend, (month, review.month.attained)]
     objective = objective_of(review)
     values = [float(1 - value) for _, value in points if value is not None]
-    if len(points) < 2 or not values or objective is None:
+    if all(value is None for _, value in review.trend) or not values or objective is None:
         return ""
     budget = float(1 - objective)
     top = max([*values, budget * 1.3, 1e-9])

@@ -156,8 +156,8 @@ def trend_text(review: SloReview) -> str:
     for month, value in review.trend:
         text = "no data" if value is None else shown.attained(value, objective).removesuffix(" %")
         parts.append(f"{shown.short_month(month)} {text}")
-    if not parts:
-        return "no month before"
+    if all(value is None for _, value in review.trend):
+        return "none recorded"
     return ", ".join(parts) + ("" if review.trend[-1][1] is None else " %")
 
 
