@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.errors import InputError
-from tocsin.units import duration, format_duration, format_number, format_ratio, ratio
+from tocsin.units import duration, exact_decimal, format_duration, format_number, format_ratio, ratio
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,17 @@ def test_a_formatted_ratio_reads_back(millionths: int) -> None:
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert format_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Fraction(4, 5), "0.8"),
+        (Fraction(800), "800"),
+        (Fraction(-1, 8), "-0.125"),
+        (Fraction(1, 2**41), "0.00000000000045474735088646411895751953125"),
+        (Fraction(1, 3), None),
+    ],
+)
+def test_a_decimal_is_exact_or_none(value: Fraction, text: str | None) -> None:
+    assert exact_decimal(value) == text

@@ -195,8 +195,7 @@ def _counted(measure: Counted, minimum: int, period: int) -> tuple[MetricQuery, 
 
 def _ranked(measure: Ranked, minimum: int, period: int) -> tuple[MetricQuery, ...]:
     """The share of good samples in percent, 100 where fewer than ``minimum`` are bad; the gate costs a second metric."""
-    statistic = f"PR(:{format_number(measure.limit, 17)})"
-    good = MetricQuery(id="good", stat=MetricStat(measure.metric, statistic, period), return_data=False)
+    good = MetricQuery(id="good", stat=MetricStat(measure.metric, measure.statistic, period), return_data=False)
     label = "good share in percent"
     if minimum <= 1:
         return MetricQuery(id="share", expression="FILL(good, 100)", label=label), good

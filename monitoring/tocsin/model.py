@@ -15,6 +15,7 @@ from typing import Any
 
 from .alarm import Metric
 from .errors import DeclarationError, nearest
+from .units import exact_decimal, format_number
 
 
 class Severity(StrEnum):
@@ -121,6 +122,11 @@ class Ranked:
     limit: Fraction
     unit: str = ""
     each_minute: bool = False
+
+    @property
+    def statistic(self) -> str:
+        """CloudWatch's percentile rank of the limit, in percent: ``PR(:0.8)``."""
+        return f"PR(:{exact_decimal(self.limit) or format_number(self.limit, 17)})"
 
 
 @dataclass(frozen=True, slots=True)

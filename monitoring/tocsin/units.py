@@ -101,6 +101,21 @@ def format_number(value: Fraction | float | int, digits: int = 4) -> str:
     return format(Decimal(f"{float(exact):.{digits}g}").normalize(), "f")
 
 
+def exact_decimal(value: Fraction) -> str | None:
+    """``Fraction(1, 8)`` as ``"0.125"``, however many digits that takes; None where the decimal never ends."""
+    rest, twos, fives = value.denominator, 0, 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        return None
+    places = max(twos, fives)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    text = f"{digits[:-places]}.{digits[-places:]}" if places else digits
+    return f"-{text}" if value < 0 else text
+
+
 def format_ratio(value: Fraction) -> str:
     """``Fraction(999, 1000)`` as ``"99.9 %"``: exact where it ends within nine decimals."""
     percent = value * 100

@@ -12,7 +12,6 @@ from fractions import Fraction
 
 from ..alarm import MetricQuery, MetricStat
 from ..model import Counted, Ranked, Slo
-from ..units import format_number
 
 Values = Mapping[str, Mapping[datetime, float]]
 Count = tuple[datetime, Fraction, Fraction]
@@ -30,7 +29,7 @@ def queries_of(slo: Slo, period: int) -> tuple[MetricQuery, ...]:
             "valid": MetricStat(measure.valid, measure.valid_statistic, period),
         }
     elif isinstance(measure, Ranked):
-        rank = f"PR(:{format_number(measure.limit, 17)})"
+        rank = measure.statistic
         stats = {
             "good": MetricStat(measure.metric, rank, period),
             "count": MetricStat(measure.metric, "SampleCount", period),

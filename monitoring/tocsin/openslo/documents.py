@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import InputError
+from ..units import exact_decimal
 
 
 class Decimals(str):
@@ -17,17 +18,8 @@ class Decimals(str):
 
 def decimals(value: Fraction) -> Decimals | None:
     """The exact decimal of a ratio, such as ``0.999``; None where it never ends."""
-    rest, twos, fives = value.denominator, 0, 0
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    if rest != 1:
-        return None
-    places = max(twos, fives)
-    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    text = f"{digits[:-places]}.{digits[-places:]}" if places else digits
-    return Decimals(f"-{text}" if value < 0 else text)
+    text = exact_decimal(value)
+    return None if text is None else Decimals(text)
 
 
 def to_yaml(documents: Iterable[dict[str, Any]]) -> str:

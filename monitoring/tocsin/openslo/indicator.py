@@ -13,8 +13,6 @@ from typing import Any
 
 from ..alarm import Metric
 from ..model import Counted, Measure, Ranked
-from ..units import format_number
-from .documents import decimals
 from .node import LeftOutError, Node, exact
 
 SOURCE_NAME, SOURCE_TYPE = "cloudwatch", "CloudWatch"
@@ -70,7 +68,7 @@ def read_measure(ratio: Node, sources: Mapping[str, str]) -> Measure:
 def _specs(measure: Counted | Ranked) -> dict[str, dict[str, Any]]:
     """What stands under ``spec`` of each role."""
     if isinstance(measure, Ranked):
-        share = _stat("share", measure.metric, f"PR(:{decimals(measure.limit) or format_number(measure.limit, 17)})")
+        share = _stat("share", measure.metric, measure.statistic)
         count = _stat("count", measure.metric, "SampleCount")
         good = _math(share, count, _expression("good", "FLOOR(share * count / 100 + 0.5)", returned=True))
         return {"good": good, "total": _simple(measure.metric, "SampleCount")}

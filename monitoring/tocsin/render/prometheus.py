@@ -14,7 +14,7 @@ from typing import Any
 from ..burn_rate import Tier, heartbeat_window
 from ..model import Severity
 from ..plan import Plan, PlannedAlarm, PlannedSlo, dashboard_uid
-from ..units import format_duration, format_ratio
+from ..units import exact_decimal, format_duration, format_ratio
 from .template_text import to_yaml
 
 _HEADING = """\
@@ -198,17 +198,7 @@ def exact(value: Fraction) -> str:
 
     PromQL's numbers are floats; the nearest one to the exact decimal is what Prometheus itself picks.
     """
-    rest = value.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest != 1:
-        return f"({value.numerator} / {value.denominator})"
-    places = 0
-    while (value * 10**places).denominator != 1:
-        places += 1
-    whole, part = divmod(abs(int(value * 10**places)), 10**places)  # not by Decimal, which keeps 28 digits only
-    return f"{'-' if value < 0 else ''}{whole}" + (f".{part:0{places}}" if places else "")
+    return exact_decimal(value) or f"({value.numerator} / {value.denominator})"
 
 
 def prometheus_duration(window: timedelta) -> str:

@@ -53,7 +53,7 @@ def events(queries: Queries, slo: Slo, period: int) -> tuple[str, str]:
         return bad, valid if measure.bad_in_valid else f"({valid} + {bad})"
     if isinstance(measure, Ranked):
         # A percentile rank cannot be added up; weighted by the number of samples it can.
-        good = queries.stat(measure.metric, f"PR(:{format_number(measure.limit, 17)})", period)
+        good = queries.stat(measure.metric, measure.statistic, period)
         count = queries.stat(measure.metric, "SampleCount", period)
         return f"((1 - FILL({good}, 100) / 100) * FILL({count}, 0))", f"FILL({count}, 0)"
     raise PlanError(f"SLO {slo.name} is kept or broken, not a share")
