@@ -236,6 +236,12 @@ def test_ending_early_says_what_is_told_now(cloud: Cloud) -> None:
         (["--system", "shop", "--for", "2h", *BECAUSE, "--starts", "2026-01-01T10:00Z"], "is over"),
         (["--system", "shop", "--for", "2h", *BECAUSE, "--starts", "2026-12-01T10:00"], "say in which time zone"),
         (["--system", "shop", "--for", "2h", *BECAUSE, "--starts", "tomorrow"], "is no time; write it as"),
+        (["--system", "shop", "--for", "2h", *BECAUSE, "--starts", "0001-01-01T00:00+14:00"], "is over"),
+        (["--system", "shop", "--for", "2h", *BECAUSE, "--starts", "9999-12-31T23:59Z"], "the calendar ends before"),
+        (
+            ["--system", "shop", "--for", "2h", *BECAUSE, "--starts", "9999-12-31T23:59-14:00"],
+            "the calendar ends before",
+        ),
         (["--system", "shop", "--for", "2h", "--because", "x" * 2000], "has 2000 characters; there is room for"),
         (["--list", "--system", "shop"], "--list stands alone; leave out --system"),
         (["--list", "--end", "x"], "--list and --end: give one of them"),

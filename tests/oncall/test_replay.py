@@ -57,6 +57,7 @@ class Endpoint:
     got: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     answers: Callable[[dict[str, Any]], int] = lambda _: 200
+    body: bytes = b""
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -84,8 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 307:
             self.send_header("Location", f"http://localhost:{endpoint.port}/elsewhere?apiKey={KEY}")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(endpoint.body)))
         self.end_headers()
+        self.wfile.write(endpoint.body)
 
     def log_message(self, *_: Any) -> None:
         """Quiet."""
@@ -293,6 +295,25 @@ def test_what_the_endpoint_does_not_take_stays(cloud: Cloud, queue: str, endpoin
         assert not any(KEY in one.reason or "apiKey" in one.reason for one in done.kept)
     endpoint.answers = lambda _: 200
     assert run(cloud, queue).delivered == 3
+    assert left(cloud, queue) == 0
+
+
+@pytest.mark.parametrize(
+    "page", [b"<html>We will be back soon</html>", b"\r\n<!DOCTYPE html>\n<title>Log in</title>", b"\x1f\x8b"]
+)
+def test_what_somebody_else_takes_in_its_place_stays(cloud: Cloud, queue: str, endpoint: Endpoint, page: bytes) -> None:
+    put(cloud, queue, ALARM, "OK", 0)
+    endpoint.body = page
+    done = run(cloud, queue)
+    assert (done.delivered, left(cloud, queue)) == (0, 1)
+    assert done.kept[0].reason == (
+        "127.0.0.1 answers 200 with a page of the web or garbage, so somebody else answers in its place: look for a proxy "
+        "or a login on the way"
+    )
+    for body in (b'{"result": "Request will be processed"}', b"OK", b""):
+        endpoint.body = body
+        put(cloud, queue, ALARM, "OK", 1)
+        assert not run(cloud, queue).kept, body
     assert left(cloud, queue) == 0
 
 

@@ -493,6 +493,19 @@ def test_what_an_alert_says_is_brought_back_when_somebody_changed_it(site: Site)
     ] * 2
 
 
+def test_an_integration_that_cannot_open_an_alert_is_named(site: Site) -> None:
+    apply(site.jira())
+    actions = site.oncall.state.table("jira actions")
+    integration = site.oncall.state.integrations.named("tocsin-shop-live-payments-page")
+    assert integration is not None
+    for one in [one for one in actions if one["integrationId"] == integration["id"]]:
+        actions.remove(one["id"])
+    with pytest.raises(
+        PagingError, match="integration 'tocsin-shop-live-payments-page' has no action that creates alerts"
+    ):
+        apply(site.jira())
+
+
 def told_now(site: Site) -> str:
     from tocsin.paging.hours import on_call_at
 

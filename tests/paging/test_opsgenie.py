@@ -55,6 +55,7 @@ from tocsin.paging.drill_marks import SILENT_DRILL
 from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 from tocsin.paging.embedded.opsgenie.heartbeats import ping
 from tocsin.paging.opsgenie import ADDRESSES, Opsgenie
+from tocsin.paging.opsgenie.account import OpsgenieAccount
 from tocsin.paging.rest import Rest
 from tocsin.paging.tool import Action, Change, KeyNotToldError, Kind, MadeKey, heartbeat_name
 from tocsin.paging.tools import open_tool
@@ -742,6 +743,28 @@ def test_a_key_is_renewed_on_purpose(account: Account) -> None:
     assert {new.key, beat.key}.isdisjoint(old.values())
     on = {one["apiKey"] for one in account.things()["integrations"] if one["enabled"]}
     assert {new.key, beat.key} <= on
+    assert plan(account.tool(), declared) == ()
+
+
+def test_an_integration_that_another_run_replaces_meanwhile_is_named(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = declaration()
+    apply(account, declared)
+    others, actions = [account.tool()], OpsgenieAccount.actions
+
+    def replaced_then(self: OpsgenieAccount, identifier: str) -> Any:
+        there = actions(self, identifier)
+        if others:
+            others.pop().renew(declared, ENVIRONMENT, "engagement", Severity.PAGE)
+        return there
+
+    monkeypatch.setattr(OpsgenieAccount, "actions", replaced_then)
+    with pytest.raises(
+        PagingError, match=r"integration 'tocsin-shop-production-engagement-page' was .* meanwhile; run"
+    ):
+        account.tool().renew(declared, ENVIRONMENT, "engagement", Severity.PAGE)
+    assert apply(account, declared)
     assert plan(account.tool(), declared) == ()
 
 

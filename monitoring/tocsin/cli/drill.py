@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import InputError
 from .here import project_here
 from .options import examples, json_option, once
 from .output import echo, print_json
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ..oncall.drill import Drill, Hop
 
 FINDINGS, TERMINATED = 1, 143
+_LONGEST = timedelta(days=1)  # for each part of the way; SNS tries for an hour
 _RINGS = "its rule is true in earnest, so it is in ALARM again, and told"
 
 
@@ -49,9 +52,11 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
     from ..oncall.lost_key import refuse_lost_key
     from ..oncall.opening import declared_for, open_oncall
     from ..oncall.promised import choose_alarm, committed_alarms, named_alarm, promised_alert, way_of
-    from ..units import duration
+    from ..units import duration, format_duration
 
-    seconds = duration(timeout).total_seconds()
+    patience = duration(timeout)
+    if patience > _LONGEST:
+        raise InputError(f"--timeout {format_duration(patience)}: at most {format_duration(_LONGEST)}")
     project = project_here()
     target = read_environment(project.root / project.environments, environment)
     declared = declared_for(project.root / project.oncall, target)
@@ -81,7 +86,7 @@ def drill(environment: str, alarm: str | None, page: bool, timeout: str, as_json
             fit,
             way,
             lambda reason, at: promised_alert(cloud, target, account, chosen, reason, at),
-            Course(timeout=seconds, page=page),
+            Course(timeout=patience.total_seconds(), page=page),
             progress=lambda hop: None if as_json else echo(_hop(hop)),
         )
     if as_json:

@@ -28,7 +28,10 @@ adopt_option = click.option(
 )
 
 renew_option = click.option(
-    "--renew", metavar="OWNER-SEVERITY", multiple=True, help="Replace a key that leaked, such as payments-page."
+    "--renew",
+    metavar="OWNER-SEVERITY",
+    multiple=True,
+    help="Replace a key that leaked, such as payments-page or heartbeat.",
 )
 
 

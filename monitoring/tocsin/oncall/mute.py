@@ -236,14 +236,19 @@ def _span(length: timedelta, now: datetime, starts: datetime | None) -> tuple[da
         raise InputError(
             f"--for {format_duration(length)}: AWS mutes for {format_duration(SHORTEST)} to {format_duration(LONGEST)}"
         )
-    begin = (starts or now).astimezone(UTC)
-    if starts is not None and begin < now - _MINUTE:
+    if starts is not None and starts < now - _MINUTE:
         raise InputError(f"--starts {starts.isoformat()} is over; leave it out to begin now")
-    first = begin.replace(second=0, microsecond=0)
-    last = (begin + length).replace(second=0, microsecond=0)
-    if last < begin + length:
-        last += _MINUTE
-    return first, min(last, first + LONGEST)
+    try:
+        begin = (starts or now).astimezone(UTC)
+        first = begin.replace(second=0, microsecond=0)
+        last = (begin + length).replace(second=0, microsecond=0)
+        if last < begin + length:
+            last += _MINUTE
+        return first, min(last, first + LONGEST)
+    except OverflowError:
+        raise InputError(
+            f"--starts {(starts or now).isoformat()}: the calendar ends before that mute does; begin earlier"
+        ) from None
 
 
 def _free(stem: str, taken: Collection[str]) -> str:

@@ -63,13 +63,26 @@ def visit(address: str) -> Answer:
     return _ask(request, urlsplit(address).hostname or "")
 
 
+def _is_of_somebody_else(content: bytes) -> bool:
+    """Whether no on-call tool says that: they answer JSON, a word or nothing."""
+    try:
+        return content.decode().lstrip().startswith("<")
+    except UnicodeDecodeError:
+        return True
+
+
 def _ask(request: urllib.request.Request, host: str, *handlers: urllib.request.BaseHandler) -> Answer:
     if host in _LOOPBACK:
         handlers = (*handlers, urllib.request.ProxyHandler({}))
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=_SECONDS) as answer:
-            if request.data is not None:
-                answer.read()  # an answer that is cut off in the middle raises here
+            # An answer that is cut off in the middle raises here.
+            if request.data is not None and _is_of_somebody_else(answer.read()):
+                return Answer(
+                    0,
+                    f"{host} answers {answer.status} with a page of the web or garbage, so somebody else answers in its "
+                    "place: look for a proxy or a login on the way",
+                )
             return Answer(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -168,7 +168,9 @@ class JiraSteps:
         actions = list(self._account.actions(integration))
         creating = incoming_action(actions, "create")
         if creating is None:
-            raise PagingError("Jira: an integration has no action that creates alerts; delete it and apply again")
+            raise PagingError(
+                f"Jira: integration {wanted.name!r} has no action that creates alerts; delete it there, and apply again"
+            )
         stated = {**wanted.body.get("alerts", {}), "priority": wanted.body["priority"]}
         self._set_mappings(path, creating, stated)
         if "closes" not in wanted.body:

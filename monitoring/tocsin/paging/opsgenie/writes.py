@@ -235,6 +235,17 @@ class OpsgenieWrites:
         }
 
     def _set_actions(self, thing: Thing, identifier: str) -> None:
+        try:
+            self._put_actions(thing, identifier)
+        except RestError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            raise PagingError(
+                f"Opsgenie: integration {thing.name!r} was deleted or replaced by somebody else meanwhile; run "
+                "`tocsin oncall plan` again"
+            ) from None
+
+    def _put_actions(self, thing: Thing, identifier: str) -> None:
         path = f"/v2/integrations/{_quoted(identifier)}/actions"
         there = OpsgenieAccount(self._rest).actions(identifier)
         opens = {**thing.body["alerts"], "name": "Open an alert", "type": "create", **_filter(there, "create")}
