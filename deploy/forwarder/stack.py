@@ -59,6 +59,7 @@ ENGINE = (
     "paging/drill_marks.py",
     "paging/tool.py",
     "paging/webhook.py",
+    "units.py",
 )
 
 

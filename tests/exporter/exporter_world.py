@@ -94,8 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.bodies.append((operation, json.loads(body)))
         if refusal := self.server.refusal(operation):
             status, code = refusal
-            answer = json.dumps({"__type": code, "message": f"{operation} is refused"}).encode()
-            self._answer(status, "application/x-amz-json-1.0", answer)
+            said = f"{operation} is refused"
+            if target:
+                kind, text = "application/x-amz-json-1.0", json.dumps({"__type": code, "message": said})
+            else:  # the query protocol, in which CloudFormation answers
+                error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{said}</Message></Error>"
+                kind, text = "text/xml", f"<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>"
+            self._answer(status, kind, text.encode())
             return
         upstream = HTTPConnection(self.server.upstream, timeout=60)
         upstream.request("POST", self.path, body, dict(self.headers))

@@ -164,6 +164,12 @@ class TestMisused:
             (["--interval", "soon"], "--interval: not a duration"),
             (["--interval", "1s"], "--interval: CloudWatch has a datapoint a minute"),
             (["--interval", "20min"], "--stale-after: figures would be withdrawn before the next refresh"),
+            (
+                ["--interval", "14min"],
+                "--stale-after: figures would be withdrawn before the next refresh, for they are up to 3 minutes old "
+                "when they are read; give at least 17min",
+            ),
+            (["--interval", "10s", "--stale-after", "3min"], "--stale-after: figures would be withdrawn before"),
             (["--stale-after", "x"], "--stale-after: not a duration"),
             (["--system", "shpo"], "--system shpo: no such system is declared; did you mean 'shop'?"),
             (["--job", "x"], "--job goes with --push"),

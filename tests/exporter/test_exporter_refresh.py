@@ -300,6 +300,39 @@ class TestRefused:
         assert "elsewhere" in failure.text
         assert "\n" not in failure.text
 
+    def test_names_that_are_known_hold_on_while_they_may_not_be_looked_up(self, shop: World, now: datetime) -> None:
+        """Figures come from CloudWatch: that CloudFormation does not answer is told of, and withdraws nothing."""
+        shop.put("Placed", {settled(now + HOUR) - MINUTE: 5.0})
+        refresher = open_refresher(shop)
+        refresher.refresh(now)
+        shop.proxy.refusals["DescribeStacks"] = (400, "AccessDenied")
+        later = now + HOUR
+        (failure,) = refresher.refresh(later)
+        assert (failure.system, failure.reason) == ("shop", "denied")
+        found = shown(refresher, later)
+        assert found["slo_exporter_refresh_failures_total", "denied"] == 1
+        assert found["slo_sli_valid_total", "orders"] == 5
+        assert found["slo_exporter_last_success_timestamp_seconds",] == later.timestamp()
+        shop.proxy.refusals.clear()
+        assert refresher.refresh(later + MINUTE) == (), "looked up again at once, and not an hour later"
+        before = shop.proxy.counted["DescribeStacks"]
+        assert refresher.refresh(later + 2 * MINUTE) == ()
+        assert shop.proxy.counted["DescribeStacks"] == before
+
+    def test_an_alarm_template_that_is_being_replaced(self, shop: World, now: datetime) -> None:
+        refresher = open_refresher(shop)
+        refresher.refresh(now)
+        path = shop.project / "alarms" / "shop.yaml"
+        text = path.read_bytes()
+        path.unlink()
+        try:
+            (failure,) = refresher.refresh(now + HOUR)
+        finally:
+            path.write_bytes(text)
+        assert failure.reason == "failed"
+        assert "shop.yaml" in failure.text
+        assert refresher.refresh(now + HOUR + MINUTE) == ()
+
     def test_a_queue_that_is_not_there_hides_no_other_promise(self, shop: World, now: datetime) -> None:
         shop.enter(f"t{next(_numbers)}", "Resources: {Orders: {Type: AWS::SQS::Queue}}\n")
         told: list[str] = []

@@ -26,7 +26,17 @@ from tocsin.cloudformation.intrinsics import resolve
 from tocsin.errors import CloudError
 from tocsin.history.engine import Engine, open_athena, open_duckdb
 from tocsin.history.partitions import Partition, merge_rows, read_rows
-from tocsin.history.schema import ALARM, ALARM_COVERAGE, ALARM_STATE, ALERT, COVERAGE, PROMISE, SLI, TABLES
+from tocsin.history.schema import (
+    ALARM,
+    ALARM_COVERAGE,
+    ALARM_STATE,
+    ALERT,
+    ALERT_COVERAGE,
+    COVERAGE,
+    PROMISE,
+    SLI,
+    TABLES,
+)
 from tocsin.history.store import open_store
 from tocsin.render.history_stack import DATABASE, WORKGROUP, render_history_stack
 
@@ -237,6 +247,7 @@ def plant(cloud: Cloud) -> None:
         )
         put(ALARM_COVERAGE, [(START, START + timedelta(days=31))])
         put(ALERT, [("prod-shop-orders-page", at, at + timedelta(minutes=4), None)])
+        put(ALERT_COVERAGE, [(START, START + timedelta(days=31))])
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +353,7 @@ def test_a_puller_can_put_a_corrupt_file_aside(puller, root, planted):
     root.client("s3").put_object(Bucket=BUCKET, Key=f"some/history/{other.path}", Body=b"garbage")
     store = open_store(HISTORY, lambda: puller)
     with store.locked(), pytest.raises(CorruptError):
-        read_rows(store, other)
+        read_rows(store, other, put_aside=True)
 
 
 def test_what_was_put_aside_is_not_read_by_athena(both, puller, root, planted):

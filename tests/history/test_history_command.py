@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from command_line import command, declare, only_line, refused, tocsin
+from tocsin.history.layout import keys_of
 from tocsin.history.partitions import Partition, read_rows
 from tocsin.history.schema import COVERAGE, SLI, Table
-from tocsin.history.store import keys_of, open_store
+from tocsin.history.store import open_store
 
 SLOS = """
     completeness(stack["Orders"], name="taken", objective="99%", window="28d"),

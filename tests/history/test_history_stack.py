@@ -14,8 +14,8 @@ from tests.deploy.exceptions import ABSENT, LINT
 from tocsin.cloud.artifacts import MAX_INLINE_BYTES
 from tocsin.cloudformation.document import parse
 from tocsin.cloudformation.intrinsics import resolve
+from tocsin.history.layout import FILE
 from tocsin.history.schema import PARTITIONS, TABLES, VERSION
-from tocsin.history.store import FILE
 from tocsin.render.history_stack import render_history_stack
 
 PSEUDO = {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.command_line import snapshot
 from tests.history.history_rows import ASKED, CHANGES, OCTOBER, START, all_partitions, counts, example_rows
 
 from tocsin.errors import InputError
@@ -228,8 +229,27 @@ CORRUPTIONS = {
 }
 
 
+def mending(store, partition):
+    return read_rows(store, partition, put_aside=True)
+
+
 @pytest.mark.parametrize("corrupt", CORRUPTIONS.values(), ids=CORRUPTIONS)
-@pytest.mark.parametrize("use", [read_rows, check_rows, lambda store, each: merge_rows(store, each, counts())])
+def test_a_read_changes_nothing_unless_it_is_told_to(store, corrupt):
+    merge_rows(store, OCTOBER, counts(minutes=4000))
+    merge_rows(store, ASKED, [("orders", START, START + timedelta(minutes=4000), 60)])
+    path = store.path / OCTOBER.path
+    path.write_bytes(corrupt(path.read_bytes()))
+    before = snapshot(store.path)
+    for _ in range(2):
+        with pytest.raises(CorruptError, match="`tocsin history pull` puts it aside") as found:
+            read_rows(store, OCTOBER)
+        assert OCTOBER.path in str(found.value)
+        assert (found.value.path, found.value.moved) == (OCTOBER.path, None)
+    assert snapshot(store.path) == before
+
+
+@pytest.mark.parametrize("corrupt", CORRUPTIONS.values(), ids=CORRUPTIONS)
+@pytest.mark.parametrize("use", [mending, check_rows, lambda store, each: merge_rows(store, each, counts())])
 def test_a_corrupt_file_is_named_once_and_put_aside(store, corrupt, use):
     merge_rows(store, OCTOBER, counts(minutes=4000))
     merge_rows(store, ASKED, [("orders", START, START + timedelta(minutes=4000), 60)])
@@ -255,7 +275,7 @@ def test_each_corrupt_file_is_kept(store):
         merge_rows(store, OCTOBER, counts())
         (store.path / OCTOBER.path).write_bytes(b"%d" % number)
         with pytest.raises(CorruptError, match=f"corrupt-{number}"):
-            read_rows(store, OCTOBER)
+            mending(store, OCTOBER)
     kept = sorted((store.path / OCTOBER.path).parent.glob("_*"))
     assert [each.read_bytes() for each in kept] == [b"1", b"2", b"3"]
 

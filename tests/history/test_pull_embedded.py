@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +17,11 @@ pytest.importorskip("ministack", reason="the embedded AWS is not installed")
 from command_line import declare, only_line, tocsin
 from tocsin.cloud.embedded import EmbeddedAws, embedded
 from tocsin.cloud.session import connect
+from tocsin.history.layout import keys_of
 from tocsin.history.partitions import Partition, read_rows
-from tocsin.history.schema import ALARM, ALARM_STATE, COVERAGE, PROMISE, SLI, Table
-from tocsin.history.store import keys_of, open_store
+from tocsin.history.schema import ALARM, ALARM_STATE, ALERT, COVERAGE, PROMISE, SLI, Table
+from tocsin.history.store import open_store
+from tocsin.paging.embedded import EmbeddedOnCall, embedded_oncall
 
 pytestmark = pytest.mark.long
 
@@ -150,6 +154,138 @@ def test_a_missing_stack_is_told_and_the_promises_are_kept(aws, project) -> None
     assert result.exit_code == 1
     assert only_line(result.stderr).startswith("shop: stack dev-nothing does not exist in eu-west-1; deploy the system")
     assert "incomplete" in result.stdout
+
+
+ON_CALL = """\
+project = "shop"
+environments = {environments}
+time_zone = "Europe/Vienna"
+second_way = "on-call-fallback@example.com"
+
+[tool]
+name = "{tool}"
+key = {{ variable = "ON_CALL_KEY" }}
+{place}
+
+[teams.payments]
+members = ["payments-primary@example.com"]
+pages = "{way}"
+tickets = {{ email = "payments-tickets@example.com" }}
+
+[teams.payments.schedules.payments.rotations.week]
+participants = ["payments-primary@example.com"]
+starts = 2026-01-05T09:00:00
+turn = "weekly"
+
+[teams.payments.escalation]
+steps = [{{ schedule = "payments" }}]
+"""
+
+
+@contextmanager
+def on_call(project: Path, url: str = "", tool: str = "opsgenie", **file: str) -> Iterator[None]:
+    """The environment on call at ``url``, by a file like this, for the length of the block."""
+    environments, path = project / "deploy" / "environments.toml", project / "deploy" / "oncall.toml"
+    text = environments.read_text()
+    if url:
+        environments.write_text(text.replace("[dev]\n", f'[dev]\noncall_url = "{url}"\n', 1))
+    path.write_text(ON_CALL.format(**{"environments": '["dev"]', "tool": tool, "place": "", "way": "tool", **file}))
+    try:
+        yield
+    finally:
+        environments.write_text(text)
+        path.unlink()
+
+
+@pytest.fixture
+def pager(aws, monkeypatch) -> Iterator[EmbeddedOnCall]:
+    """An on-call tool with an alert of an hour ago that was taken and closed, whose key is at hand."""
+    begin = aws.now().replace(microsecond=0) - timedelta(hours=2)
+    with embedded_oncall() as oncall:
+        book = oncall.state.alerts
+        page = next(name for name in alarms() if "taken" in name and "page" in name)
+        for at in (begin, begin + timedelta(minutes=30)):
+            oncall.state.clock = lambda at=at: at
+            record, _ = book.raise_alert(page, page)
+            oncall.state.clock = lambda at=at: at + timedelta(minutes=4)
+            book.acknowledge(record, "somebody")
+            oncall.state.clock = lambda at=at: at + timedelta(minutes=20)
+            book.close(record, "somebody")
+        monkeypatch.setenv("ON_CALL_KEY", oncall.key)
+        yield oncall
+
+
+def note(text: str) -> str:
+    """The one note on standard error."""
+    assert text.count("\n") == 1, text
+    return text.removeprefix("note: ")
+
+
+def taken(history: str) -> list[tuple[timedelta, timedelta]]:
+    store = open_store(history)
+    found = [row for path in store.paths(ALERT) for row in read_rows(store, Partition(ALERT, *keys_of(path)))]
+    return [(acknowledged - opened, closed - opened) for _, opened, acknowledged, closed in found]
+
+
+def test_the_on_call_tool_is_asked_where_it_is_declared_and_its_key_is_at_hand(project, pager) -> None:
+    with on_call(project, pager.url):
+        first = tocsin("history", "pull", "dev", "--history", "asked")
+        again = tocsin("history", "pull", "dev", "--history", "asked", "--json")
+    assert first.exit_code == 0, first.output
+    assert "on-call tool: 2 alerts new or changed" in first.stdout
+    assert taken("asked") == [(timedelta(minutes=4), timedelta(minutes=20))] * 2
+    assert json.loads(again.stdout)["alerts"] == {"changed": 0}
+
+
+def test_alerts_are_left_out_when_told_so(project, pager) -> None:
+    with on_call(project, pager.url):
+        result = tocsin("history", "pull", "dev", "--no-alerts", "--history", "left-out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "alert" not in result.stdout
+    assert taken("left-out") == []
+
+
+def test_a_pull_without_a_key_goes_on_and_says_so(project, monkeypatch) -> None:
+    monkeypatch.delenv("ON_CALL_KEY", raising=False)
+    with on_call(project):
+        result = tocsin("history", "pull", "dev", "--history", "keyless")
+    assert result.exit_code == 0, result.output
+    assert note(result.stderr).startswith(
+        "alerts of the on-call tool are not pulled: deploy/oncall.toml: tool.key: the variable ON_CALL_KEY is not set; "
+    )
+    assert "complete: 2 SLOs" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("tool", "file", "words"),
+    [
+        ("pagerduty", {}, "PagerDuty's list of incidents does not say"),
+        ("webhook", {"way": "forwarder", "place": 'url = "https://example.com/alerts"'}, "keeps no list of alerts"),
+    ],
+)
+def test_a_tool_that_cannot_tell_is_named(project, pager, tool, file, words) -> None:
+    with on_call(project, pager.url, tool, **file):
+        result = tocsin("history", "pull", "dev", "--history", "cannot")
+    assert result.exit_code == 0, result.output
+    assert words in note(result.stderr)
+
+
+def test_an_environment_that_is_on_call_nowhere_is_not_asked_for(project) -> None:
+    with on_call(project, environments='["prod"]'):
+        result = tocsin("history", "pull", "dev", "--history", "nowhere")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "alert" not in result.stdout
+
+
+def test_a_tool_that_refuses_its_key_is_told_and_the_rest_is_there(project, pager, monkeypatch) -> None:
+    monkeypatch.setenv("ON_CALL_KEY", "another")
+    with on_call(project, pager.url):
+        result = tocsin("history", "pull", "dev", "--history", "refused")
+    assert result.exit_code == 1
+    line = only_line(result.stderr)
+    assert line.startswith("alerts are not complete: Opsgenie: GET /v2/alerts: ")
+    assert "the variable ON_CALL_KEY is missing, wrong or revoked" in line
+    assert "complete: 2 SLOs" in result.stdout
 
 
 def test_what_is_older_than_its_retention_is_not_given(aws, project) -> None:

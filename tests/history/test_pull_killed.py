@@ -15,10 +15,11 @@ from metric_server import NOW, MetricServer, cloud_of, environment_of, serving, 
 
 from tocsin.history.cloudwatch import CloudWatch
 from tocsin.history.gaps import end_of_pull
+from tocsin.history.layout import keys_of
 from tocsin.history.partitions import Partition, read_rows
 from tocsin.history.pull import Pulled, pull
 from tocsin.history.schema import TABLES
-from tocsin.history.store import keys_of, open_store
+from tocsin.history.store import open_store
 
 pytestmark = pytest.mark.long
 

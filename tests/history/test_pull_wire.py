@@ -13,10 +13,11 @@ from metric_server import NOW, UNTIL, MetricServer, cloud_of, counter, serving, 
 from tocsin.cloud.session import Cloud
 from tocsin.history.cloudwatch import CloudWatch, present
 from tocsin.history.gaps import end_of_pull
+from tocsin.history.layout import keys_of
 from tocsin.history.partitions import Partition, read_rows
 from tocsin.history.pull import Pulled, pull
 from tocsin.history.schema import ALARM, ALARM_COVERAGE, ALARM_STATE, COVERAGE, PROMISE, SLI, Table
-from tocsin.history.store import Store, keys_of, open_store
+from tocsin.history.store import Store, open_store
 from tocsin.history.watched import PulledSystem
 from tocsin.model import Counted
 

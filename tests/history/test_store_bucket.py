@@ -116,7 +116,7 @@ def test_corrupt_objects_are_put_aside_with_the_reason(opened, cloud, prefix):  
     write_object(cloud, BUCKET, key, b"PAR1 not at all")
     store = opened()
     with store.locked(), pytest.raises(CorruptError, match=r"it is now _rows.parquet.corrupt-1") as found:
-        read_rows(store, OCTOBER)
+        read_rows(store, OCTOBER, put_aside=True)
     assert read_rows(store, OCTOBER) == read_rows(store, ASKED) == []
     moved = cloud.client("s3").get_object(Bucket=BUCKET, Key=f"{prefix}/{found.value.moved}")
     assert moved["Body"].read() == b"PAR1 not at all"

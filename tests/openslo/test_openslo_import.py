@@ -226,6 +226,15 @@ BAD = {
     "deep": ("[" * 4000 + "]" * 4000, "in.yaml: nested too deep to be OpenSLO"),
     "control": ("a: \x01\n", "in.yaml:1: not YAML: "),
     "twice": (slo() + "  service: again\n", "in.yaml:19: spec: service stands here twice"),
+    "twice where nobody reads": (
+        "apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: x}\nspec:\n"
+        "  {type: CloudWatch, connectionDetails: {a: b, a: c}}\n",
+        "in.yaml:5: connectionDetails: a stands here twice",
+    ),
+    "a key that a terminal would obey": (
+        slo(more='  "\\e[31m\\nred": x\n'),
+        "in.yaml:19:  [31m red: OpenSLO v1 has no such field here",
+    ),
     "merge": ("<<: {a: b}\n" + slo(), "in.yaml:1: document: merge keys (<<) are not read"),
     "version": (
         slo().replace("openslo/v1", "openslo/v1alpha"),
@@ -293,6 +302,21 @@ def test_a_file_that_is_not_there_not_text_or_too_large(project: Path) -> None:
 def test_aliases_that_multiply_are_read_in_no_time() -> None:
     bomb = "x0: &x0 [a]\n" + "".join(f"x{n}: &x{n} [*x{n - 1}, *x{n - 1}]\n" for n in range(1, 60))
     assert "x0: OpenSLO v1 has no such field here" in imported(f"{bomb}{slo()}", code=2)
+
+
+def test_a_file_of_nothing_but_values_is_given_up_soon() -> None:
+    said = "tocsin: in.yaml: more than 50,000 values, so not OpenSLO; split it\n"
+    assert imported("[" + "a," * 50_001 + "]", code=2) == said
+    assert imported("--- a\n" * 50_001, code=2) == said
+
+
+def test_names_that_a_terminal_would_obey_are_one_plain_line() -> None:
+    other = slo("other", method="Timeslices").replace(
+        "  name: other\n", '  name: other\n  displayName: "a\\e[31m\\nb"\n'
+    )
+    assert imported(slo(), other, code=1).splitlines()[0] == (
+        "left out: checkout/a [31m b: it counts Timeslices; Tocsin counts events (Occurrences)"
+    )
 
 
 def test_a_service_without_a_template_says_what_to_do() -> None:

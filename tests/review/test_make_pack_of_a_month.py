@@ -86,7 +86,7 @@ def as_it_is(history: History) -> None:
             "2026-06",
             "prod",
             None,
-            "--month 2026-06: the history of prod has nothing of it, only 2026-07-01 to 2026-11-01; "
+            "--month 2026-06: the history of prod has nothing of it, only 2026-07-01 to 2026-10-31; "
             "run `tocsin history pull prod --since 2026-06-01`",
         ),
         (as_it_is, "2026-11", "prod", None, "--month 2026-11: the history of prod has nothing of it, only"),

@@ -82,8 +82,8 @@ def exporter(
     stale = _duration("--stale-after", stale_after or _STALE)
     if every < _SHORTEST:
         raise InputError("--interval: CloudWatch has a datapoint a minute, and each question costs; give at least 10s")
-    if push is None and stale <= every:
-        raise InputError("--stale-after: figures would be withdrawn before the next refresh; give more than --interval")
+    if push is None:
+        _refuse_too_short(stale, every)
     target, refresher = _open(environment, systems, history, parameters, anchored=push is not None)
     if push is not None:
         _push(refresher, target, stale, push, "tocsin" if job is None else job, as_json)
@@ -188,6 +188,18 @@ class _Reporter:
 
 def _setter(stop: Event) -> Callable[[int, Any], None]:
     return lambda _number, _frame: stop.set()
+
+
+def _refuse_too_short(stale: timedelta, every: timedelta) -> None:
+    """Raise InputError where figures would come and go."""
+    from ..exporter.refresh import AGE_WHEN_READ
+
+    minute = timedelta(minutes=1)
+    if stale < every + AGE_WHEN_READ:
+        raise InputError(
+            "--stale-after: figures would be withdrawn before the next refresh, for they are up to "
+            f"{AGE_WHEN_READ // minute} minutes old when they are read; give at least {-(-(every + AGE_WHEN_READ) // minute)}min"
+        )
 
 
 def _duration(option: str, text: str) -> timedelta:

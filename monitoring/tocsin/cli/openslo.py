@@ -77,6 +77,7 @@ def import_openslo(
     """
     from ..discovery import discover
     from ..openslo.imported import import_files
+    from ..openslo.node import printable
     from ..openslo.reading import read_files
 
     project = project_here()
@@ -95,9 +96,9 @@ def import_openslo(
     )
     slos = sum(len(system.slos) for system in result.systems)
     for line in result.left_out:
-        click.echo(f"left out: {line}", err=True)
+        click.echo(f"left out: {printable(line)}", err=True)
     for line in result.remarks:
-        click.echo(f"note: {line}", err=True)
+        click.echo(f"note: {printable(line)}", err=True)
     if not slos:
         raise InputError("none of these SLOs can be said in a declaration; nothing is written")
     if out is None:

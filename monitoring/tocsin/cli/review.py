@@ -29,7 +29,8 @@ _ACTIONS = "actions.toml"
     epilog=examples(
         "tocsin review --month 2026-10 --env prod",
         "tocsin review --month 2026-10 --env prod --system checkout -o review/checkout.html",
-        "tocsin review --history s3://acme-slo-history/tocsin --engine athena",
+        "tocsin review --history s3://acme-slo-history/tocsin",
+        "tocsin review --env prod --engine athena",
         "tocsin review --month 2026-10 --json",
     ),
 )
@@ -161,6 +162,8 @@ def _engine(
         return connect_to(target) if target is not None else connect()
 
     if name == "athena":
+        if place is not None:
+            raise InputError("--history goes with --engine duckdb: Athena reads the tables of its --database")
         from ..render.history_stack import DATABASE, WORKGROUP
 
         return open_athena(connection(), workgroup or WORKGROUP, database or DATABASE)
@@ -282,6 +285,7 @@ def _row(row: Row) -> tuple[str, ...]:
 
 
 def _below(pack: Pack, late: Sequence[ActionItem]) -> Iterator[str]:
+    from ..review.gaps import gathered
     from ..review.shown import plain
     from ..review.summary import decisions_by_policy
 
@@ -289,5 +293,5 @@ def _below(pack: Pack, late: Sequence[ActionItem]) -> Iterator[str]:
         yield f"to be decided: {', '.join(plain(f'{one.system} {one.slo}') for one in decisions)}: {plain(policy)}"
     if late:
         yield f"{count(len(late), 'action item')} overdue"
-    for gap in pack.gaps:
+    for gap in gathered(pack.gaps):
         yield f"missing: {plain(gap.where)}: {plain(gap.what)}"

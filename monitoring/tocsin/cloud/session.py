@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
@@ -92,12 +93,27 @@ def connect(region: str | None = None, *, profile: str | None = None, endpoint_u
 
     boto3: Any = import_module("boto3")
     with asking("read the AWS configuration"):
-        session = boto3.Session(profile_name=profile)
+        core: Any = import_module("botocore.session").get_session()
+        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+        session = boto3.Session(botocore_session=core, profile_name=profile)
     # AWS_REGION is what Lambda and the AWS SDKs set; boto3 itself reads only AWS_DEFAULT_REGION.
     chosen = region or os.environ.get("AWS_REGION") or session.region_name
     if not chosen:
         raise CloudError("no AWS region: give the environment a region, or set AWS_REGION")
     return Cloud(chosen, endpoint_url, session)
+
+
+def _moment(value: Any) -> datetime:
+    """A timestamp of an answer.
+
+    botocore puts a number into the local time zone with a library of its own: of an answer with 100,800 datapoints, that
+    is 0.95 s of 1.10 s.  The AWS CLI gives botocore its own parser in the same way.
+    """
+    if isinstance(value, int | float):
+        with suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(value, UTC)
+    parsed: datetime = import_module("botocore.utils").parse_timestamp(value)
+    return parsed
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ..burn_rate import WINDOW_TABLE
 from ..cloud.environments import Environment
 from ..cloud.metrics import read_alarms
 from ..cloud.session import Cloud, error_code
-from ..errors import CloudError
+from ..errors import CloudError, TocsinError
 from ..history.store import Store
 from ..model import SinceSuccess, Slo
 from .calls import FAILED, OK, Calls, outcome_of
@@ -28,6 +28,9 @@ _MINUTE = timedelta(minutes=1)
 #: A minute is read for the first time this long after its end.  CloudWatch publishes no figure for how late its metrics
 #: are; those of AWS's own services are usually there within two minutes.
 SETTLED_AFTER = timedelta(minutes=2)
+
+#: So old are figures that have just been read, at most: the minute that is under way waits for its end.
+AGE_WHEN_READ = SETTLED_AFTER + _MINUTE
 
 #: Minutes are read again until they are this old, so that late data is counted.  What starts within three hours is
 #: cheaper in CloudWatch's quota of datapoints a second (180,000 against 396,000 … Amazon CloudWatch service quotas).
@@ -75,7 +78,7 @@ class Refresher:
         self._declared = {source.system: len(source.plan.system.slos) for source in self._sources}
         self._subjects: dict[str, Subject] = {}
         self._ledgers: dict[Key, Ledger] = {}
-        self._named_at: datetime | None = None
+        self._named_at: dict[str, datetime] = {}
         self._older_at: dict[Key, datetime] = {}
         self._systems: dict[str, SystemFigures] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
@@ -100,16 +103,23 @@ class Refresher:
 
     def refresh(self, now: datetime) -> tuple[Failure, ...]:
         """Bring every system up to date, and say of which that could not be done.  Raises nothing of AWS's."""
-        failed = {system: _failure(system, error) for system, error in self._resolve(now).items()}
-        todo = {name: subject for name, subject in self._subjects.items() if name not in failed}
+        unnamed = self._resolve(now)
+        failed = {system: _failure(system, error) for system, error in unnamed.items()}
+        # Where AWS refuses to be asked, the names that are known hold on; what is not deployed any more has none.
+        todo = {
+            name: subject
+            for name, subject in self._subjects.items()
+            if name not in unnamed or isinstance(unnamed[name].__cause__, Exception)
+        }
         try:
             self._read(todo, minute_of(now - SETTLED_AFTER))
-            states = self._read_states(todo.values(), failed)
+            states, unread = self._read_states(todo.values())
         except CloudError as error:
             failed |= {name: _failure(name, error) for name in todo}
         else:
+            failed |= unread
             for name, subject in todo.items():
-                if name not in failed:
+                if name not in unread:
                     self._systems[name] = self._show(subject, states, now)
         self._refreshes += 1
         for failure in failed.values():
@@ -119,10 +129,13 @@ class Refresher:
         )
         return tuple(failed[name] for name in sorted(failed))
 
-    def _resolve(self, now: datetime) -> dict[str, CloudError]:
-        """Look up names where that is due; a system that has been found keeps its names when it cannot be asked again."""
-        due = self._named_at is None or now - self._named_at >= _NAMES_EVERY
-        wanted = [source for source in self._sources if due or source.system not in self._subjects]
+    def _resolve(self, now: datetime) -> dict[str, TocsinError]:
+        """Look up names where that is due, and say of which systems that failed: those are due again at once."""
+        wanted = [
+            source
+            for source in self._sources
+            if source.system not in self._named_at or now - self._named_at[source.system] >= _NAMES_EVERY
+        ]
         if not wanted:
             return {}
         found, failed = resolve_all(wanted, self._environment, self._cloud)
@@ -130,9 +143,8 @@ class Refresher:
             if name not in self._subjects or self._subjects[name].problems != subject.problems:
                 for line in subject.problems:
                     self._tell(f"{name}: {line}")
+            self._named_at[name] = now
         self._subjects |= found
-        if not failed:
-            self._named_at = now
         return failed
 
     def _read(self, subjects: Mapping[str, Subject], until: datetime) -> None:
@@ -172,8 +184,10 @@ class Refresher:
             return until
         return (until - _MINUTE).replace(hour=0, minute=0)
 
-    def _read_states(self, subjects: Iterable[Subject], failed: dict[str, Failure]) -> dict[str, AlarmState]:
+    def _read_states(self, subjects: Iterable[Subject]) -> tuple[dict[str, AlarmState], dict[str, Failure]]:
+        """The state of each alarm, and the systems whose alarms could not be read."""
         states: dict[str, AlarmState] = {}
+        failed: dict[str, Failure] = {}
         for subject in subjects:
             try:
                 listed = read_alarms(self._cloud, f"{self._environment.name}-{subject.system}-")
@@ -181,7 +195,7 @@ class Refresher:
                 failed[subject.system] = _failure(subject.system, error)
                 continue
             states |= {alarm.name: alarm.state for alarm in listed}
-        return states
+        return states, failed
 
     def _show(self, subject: Subject, states: Mapping[str, AlarmState], now: datetime) -> SystemFigures:
         ledgers = {slo.name: self._ledgers[subject.system, slo.name] for slo in subject.slos}
@@ -241,7 +255,7 @@ def burn_windows(slo: Slo) -> tuple[timedelta, ...]:
     return tuple(sorted({window for pair in pairs for window in (pair.long_window, pair.short_window)}))
 
 
-def _failure(system: str, error: CloudError) -> Failure:
+def _failure(system: str, error: TocsinError) -> Failure:
     cause = error.__cause__
     reason = outcome_of(error_code(cause)) if isinstance(cause, Exception) else FAILED
     if reason == OK:

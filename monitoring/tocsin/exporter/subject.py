@@ -11,7 +11,7 @@ from ..cloud.committed import AlarmTemplate, Committed, read_alarm_templates
 from ..cloud.environments import Environment, FromVariable
 from ..cloud.names import resolve_names
 from ..cloud.session import Cloud
-from ..errors import CloudError, InputError, nearest
+from ..errors import CloudError, InputError, TocsinError, nearest
 from ..history.watched import fill, names_in_account, read_template, watched
 from ..model import Slo
 from ..plan import ENVIRONMENT, Plan
@@ -109,14 +109,14 @@ def find_sources(plans: Iterable[Plan], committed: Committed, only: Collection[s
 
 def resolve_all(
     sources: Iterable[Source], environment: Environment, cloud: Cloud
-) -> tuple[dict[str, Subject], dict[str, CloudError]]:
-    """The subjects by system, and why the others cannot be had now."""
+) -> tuple[dict[str, Subject], dict[str, TocsinError]]:
+    """The subjects by system, and why the others cannot be had now: AWS refuses, or an alarm template is being replaced."""
     found: dict[str, Subject] = {}
-    failed: dict[str, CloudError] = {}
+    failed: dict[str, TocsinError] = {}
     for source in sources:
         try:
             found[source.system] = source.resolve(environment, cloud)
-        except CloudError as error:
+        except TocsinError as error:
             failed[source.system] = error
     return found, failed
 

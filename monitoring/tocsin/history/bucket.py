@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import CloudError, InputError
+from .layout import FILE, LOCK, busy, is_table_file, next_corrupt
 from .schema import TABLES, Table
-from .store import FILE, LOCK, busy, is_table_file, next_corrupt
 
 if TYPE_CHECKING:
     from ..cloud.session import Cloud

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..errors import InputError
 from . import duck
+from .layout import keys_of
 from .schema import PARTITIONS, TABLES, Table
 from .seal import broken
-from .store import Store, keys_of
+from .store import Store
 
 _FETCHERS = 8  # boto3 keeps ten connections
 

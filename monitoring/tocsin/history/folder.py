@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import InputError
+from .layout import FILE, LOCK, busy, is_table_file, next_corrupt
 from .schema import TABLES, VERSION, Table
-from .store import FILE, LOCK, busy, is_table_file, next_corrupt
 
 _SCRATCH = ".scratch"
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .counts import Count
 from .gaps import Asked, Moments
+from .layout import keys_of
 from .partitions import CorruptError, Partition, check_rows, merge_rows, month_of, read_rows
-from .schema import ALARM, ALARM_COVERAGE, ALARM_STATE, COVERAGE, PROMISE, SLI, Table
-from .store import Store, keys_of
+from .schema import ALARM, ALARM_COVERAGE, ALARM_STATE, ALERT, ALERT_COVERAGE, COVERAGE, PROMISE, SLI, Table
+from .store import Store
 from .watched import PulledSystem
+
+if TYPE_CHECKING:
+    from ..paging.past_alerts import PastAlert
 
 _VANISHED = "vanished"
 
@@ -32,6 +36,12 @@ class Ledger:
             (row[0], _aware(row[1])): (_aware(row[2]), row[3]) for row in self._rows(COVERAGE)
         }
         self._alarm_coverage = {_aware(row[0]): _aware(row[1]) for row in self._rows(ALARM_COVERAGE)}
+        self._open = {
+            (alarm, _aware(opened)): None if taken is None else _aware(taken)
+            for alarm, opened, taken, closed in self._rows(ALERT)
+            if closed is None
+        }
+        self._alert_coverage = {_aware(row[0]): _aware(row[1]) for row in self._rows(ALERT_COVERAGE)}
         self._promises = _newest(self._rows(PROMISE))
         self._alarms = _newest(self._rows(ALARM))
 
@@ -47,6 +57,15 @@ class Ledger:
     def alarms_covered(self) -> list[Moments]:
         """Of which spans the alarm history has been read."""
         return list(self._alarm_coverage.items())
+
+    @property
+    def open_alerts(self) -> Mapping[tuple[str, datetime], datetime | None]:
+        """The alerts that were open when they were last asked for: alarm and when it was opened → when it was taken."""
+        return self._open
+
+    def alerts_covered(self) -> list[Moments]:
+        """Of which spans the on-call tool's alerts have been read."""
+        return list(self._alert_coverage.items())
 
     def state(self, system: PulledSystem, now: datetime) -> None:
         """Write down what is promised and which alarms tell, where it is not what was written last."""
@@ -92,13 +111,37 @@ class Ledger:
     def add_changes(self, rows: Iterable[tuple[Any, ...]], start: datetime, end: datetime) -> None:
         """Write changes of alarm states, then that this span has been read."""
         self._add(ALARM_STATE, list(rows))
+        self._cover(ALARM_COVERAGE, self._alarm_coverage, start, end)
+
+    def add_alerts(self, alerts: Iterable[PastAlert], span: Moments | None = None) -> int:
+        """Write alerts, then that their span has been read; how many of them were not there as they are.
+
+        Without a span they are those of ``open_alerts`` that were asked for once more.
+        """
+        rows = []
+        for one in alerts:
+            key = one.alias, one.opened
+            if one.closed is None and key in self._open and self._open[key] == one.acknowledged:
+                continue
+            rows.append((one.alias, one.opened, one.acknowledged, one.closed))
+            if one.closed is None:
+                self._open[key] = one.acknowledged
+            else:
+                self._open.pop(key, None)
+        self._add(ALERT, rows)
+        if span is not None:
+            self._cover(ALERT_COVERAGE, self._alert_coverage, *span)
+        return len(rows)
+
+    def _cover(self, table: Table, covered: dict[datetime, datetime], start: datetime, end: datetime) -> None:
+        """Write that a span has been read; the one that ends where it begins is made longer."""
         spans = []
         for first, last in _by_month(start, end):
-            before = [one for one, until in self._alarm_coverage.items() if until == first and _same_month(one, first)]
+            before = [one for one, until in covered.items() if until == first and _same_month(one, first)]
             since = before[0] if before else first
-            self._alarm_coverage[since] = last
+            covered[since] = last
             spans.append((since, last))
-        self._add(ALARM_COVERAGE, spans)
+        self._add(table, spans)
 
     def _begins(self, slo: str, start: datetime, period: int) -> datetime:
         """Where the span of the same period and month that ends at ``start`` begins: it is made longer."""
@@ -129,7 +172,7 @@ class Ledger:
         for month in self._months(table):
             partition = Partition(table, self._environment, self._system, month)
             try:
-                found += read_rows(self._store, partition)
+                found += read_rows(self._store, partition, put_aside=True)
             except CorruptError as error:
                 self._lose(error, month)
         return found

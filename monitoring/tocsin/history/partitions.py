@@ -13,17 +13,18 @@ from typing import Any
 
 from ..errors import InputError
 from . import duck
-from .schema import ALARM_COVERAGE, ALARM_STATE, COVERAGE, PARTITIONS, SLI, VERSION, Table
-from .store import FILE, Store
+from .layout import FILE
+from .schema import ALARM_COVERAGE, ALARM_STATE, ALERT, ALERT_COVERAGE, COVERAGE, PARTITIONS, SLI, VERSION, Table
+from .store import Store
 
 # What says that a table's rows were asked: with rows that are lost, that is lost too, so that they are asked again.
-_ASKED = {SLI.name: COVERAGE, ALARM_STATE.name: ALARM_COVERAGE}
+_ASKED = {SLI.name: COVERAGE, ALARM_STATE.name: ALARM_COVERAGE, ALERT.name: ALERT_COVERAGE}
 
 
 class CorruptError(InputError):
-    """A Parquet file could not be read and has been put aside.  ``path`` is where it was, ``moved`` where it is."""
+    """A Parquet file could not be read.  ``path`` is where it was, ``moved`` where it is since it was put aside, or None."""
 
-    def __init__(self, message: str, path: str, moved: str) -> None:
+    def __init__(self, message: str, path: str, moved: str | None) -> None:
         self.path, self.moved = path, moved
         super().__init__(message)
 
@@ -51,28 +52,30 @@ def month_of(moment: datetime) -> str:
     return f"{inside.year:04d}-{inside.month:02d}"
 
 
-def read_rows(store: Store, partition: Partition) -> list[tuple[Any, ...]]:
+def read_rows(store: Store, partition: Partition, *, put_aside: bool = False) -> list[tuple[Any, ...]]:
     """The rows by key, as tuples in the order of the columns; moments are in UTC without a zone.  None there: [].
 
-    Raises CorruptError for a file that cannot be read, which is put aside first, and with it what says that its rows
-    were asked: the next call finds nothing.  Raises InputError or CloudError where the store cannot be read.
+    Raises CorruptError for a file that cannot be read.  With ``put_aside``, which is for ``store.locked()``, it is put
+    aside first, and with it what says that its rows were asked: the next call finds nothing.  Without, nothing is
+    written.  Raises InputError or CloudError where the store cannot be read.
     """
     path = store.local(partition.path)
     if path is None:
         return []
     columns, order = duck.quoted(duck.names(partition.table)), duck.quoted(partition.table.key)
     with _reading(store, partition), duck.one_thread() as connection:
-        _refuse_corrupt(store, partition, duck.fault(path, partition.table))
+        _refuse_corrupt(store, partition, duck.fault(path, partition.table), put_aside=put_aside)
         found = f"SELECT {columns} FROM read_parquet({duck.files([path])}, hive_partitioning = false) ORDER BY {order}"  # noqa: S608  # names and paths of our own, quoted
         return connection.execute(found).fetchall()
 
 
 def check_rows(store: Store, partition: Partition) -> None:
-    """Read every value of a partition and keep none.  Raises as ``read_rows`` does."""
+    """Read every value of a partition and keep none; one that cannot be read is put aside.  To be called under
+    ``store.locked()``.  Raises as ``read_rows`` does."""
     path = store.local(partition.path)
     if path is not None:
         with _reading(store, partition):
-            _refuse_corrupt(store, partition, duck.fault(path, partition.table))
+            _refuse_corrupt(store, partition, duck.fault(path, partition.table), put_aside=True)
 
 
 def merge_rows(store: Store, partition: Partition, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -80,7 +83,7 @@ def merge_rows(store: Store, partition: Partition, rows: Iterable[tuple[Any, ...
 
     Counts may be Fractions, int or Decimal and are rounded to a thousandth; moments are rounded down to a millisecond,
     and one with a zone is put into UTC.  The file is replaced in one step, or not touched.  Raises InputError for a
-    value that its column cannot hold, and as ``read_rows`` does for the old file, before anything is written.
+    value that its column cannot hold, and CorruptError for the old file, which is put aside, before anything is written.
     """
     _write(store, partition, rows, keep=True)
 
@@ -103,7 +106,7 @@ def _replace_file(store: Store, partition: Partition, rows: Iterable[tuple[Any, 
     table = partition.table
     with duck.one_thread() as connection:
         if old is not None:
-            _refuse_corrupt(store, partition, duck.fault(old, table))
+            _refuse_corrupt(store, partition, duck.fault(old, table), put_aside=True)
         scratch = store.scratch
         with duck.staged(connection, table, rows, scratch) as new, _temporary(scratch) as path:
             query = f"FROM {new}"
@@ -139,9 +142,16 @@ def _temporary(scratch: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _refuse_corrupt(store: Store, partition: Partition, reason: str | None) -> None:
+def _refuse_corrupt(store: Store, partition: Partition, reason: str | None, *, put_aside: bool) -> None:
     if reason is None:
         return
+    told = f"{store.where}: {partition.path} cannot be read: {reason}"
+    if not put_aside:
+        raise CorruptError(
+            f"{told}; `tocsin history pull` puts it aside and asks again what is still to be had of it",
+            partition.path,
+            None,
+        )
     asked = _ASKED.get(partition.table.name)
     if asked is not None:
         beside = Partition(asked, partition.environment, partition.system, partition.month).path
@@ -149,8 +159,7 @@ def _refuse_corrupt(store: Store, partition: Partition, reason: str | None) -> N
             store.quarantine(beside, f"the rows it speaks of, {partition.path}, could not be read")
     moved = store.quarantine(partition.path, reason)
     raise CorruptError(
-        f"{store.where}: {partition.path} cannot be read: {reason}; it is now {Path(moved).name}, and what CloudWatch "
-        "still has of it is asked again by `tocsin history pull`",
+        f"{told}; it is now {Path(moved).name}, and what is still to be had of it is asked again by `tocsin history pull`",
         partition.path,
         moved,
     )

@@ -126,7 +126,7 @@ ALARM_COVERAGE = Table(
 )
 ALERT = Table(
     "alert",
-    "What the on-call tool says of each alert, where it can be asked.",
+    "What the on-call tool says of each alert of those alarms, where it can be asked; alerts of drills are left out.",
     ("alarm", "opened"),
     (
         Column("alarm", "VARCHAR", "its alias in the tool: the alarm's name"),
@@ -135,5 +135,16 @@ ALERT = Table(
         Column("closed", "TIMESTAMP", "when it was closed; null while it is open", nullable=True),
     ),
 )
+ALERT_COVERAGE = Table(
+    "alert_coverage",
+    "Of which spans the on-call tool has been asked what alerts were opened in them.",
+    ("since",),
+    (
+        Column("since", "TIMESTAMP", "start of the span"),
+        Column("until", "TIMESTAMP", "end of the span; not part of it"),
+    ),
+)
 
-TABLES = {table.name: table for table in (SLI, COVERAGE, PROMISE, ALARM, ALARM_STATE, ALARM_COVERAGE, ALERT)}
+TABLES = {
+    table.name: table for table in (SLI, COVERAGE, PROMISE, ALARM, ALARM_STATE, ALARM_COVERAGE, ALERT, ALERT_COVERAGE)
+}

@@ -15,8 +15,9 @@ from ..errors import InputError, nearest
 if TYPE_CHECKING:
     import yaml
 
-# Far beyond what people write: a service with a hundred SLOs is a tenth of it.
-MAX_BYTES = 2_000_000
+# Far beyond what people write: a service with a hundred SLOs is a fifth of each at most.  The second keeps a file of nothing but
+# commas from being read for a minute.
+MAX_BYTES, MAX_VALUES = 2_000_000, 50_000
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,2})?")
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp")}
@@ -30,6 +31,11 @@ class LeftOutError(Exception):
 def exact(text: str) -> Fraction | None:
     """A decimal number as it is written, without a float in between; None for anything else."""
     return Fraction(Decimal(text)) if _NUMBER.fullmatch(text) else None
+
+
+def printable(text: str) -> str:
+    """Text of a document for a message: one line, and nothing in it that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Node:
 
     def error(self, message: str) -> InputError:
         """An error that says where."""
-        return InputError(f"{self.file}:{self.line}: {self.name}: {message}")
+        return InputError(f"{self.file}:{self.line}: {printable(self.name)}: {message}")
 
     def _pairs(self) -> dict[str, Node]:
         import yaml
@@ -61,8 +67,6 @@ class Node:
                 raise where.error("a key that is not text")
             if key.value == "<<":
                 raise where.error("merge keys (<<) are not read; write the fields out")
-            if key.value in found:
-                raise where.error(f"{key.value} stands here twice")
             found[key.value] = Node(self.file, key.value, value)
         return found
 
@@ -169,8 +173,19 @@ def _compose(text: str, shown: str) -> list[Any]:
     import yaml
 
     # The loader in Python and not the one in C: deep nesting is an error of its own here, and ends the process there.
+    class Loader(yaml.SafeLoader):
+        """Counts the values of all documents."""
+
+        values = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self.values += 1
+            if self.values > MAX_VALUES:
+                raise InputError(f"{shown}: more than {MAX_VALUES:,} values, so not OpenSLO; split it")
+            return super().compose_node(parent, index)
+
     try:
-        raws = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        raws = list(yaml.compose_all(text, Loader=Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{shown}:{mark.line + 1}" if mark is not None else shown
@@ -181,26 +196,36 @@ def _compose(text: str, shown: str) -> list[Any]:
     except (RecursionError, ValueError):
         raise InputError(f"{shown}: nested too deep to be OpenSLO") from None
     for raw in raws:
-        _refuse_tags(raw, shown)
+        _refuse(Node(shown, "document", raw))
     return [raw for raw in raws if raw is not None]
 
 
-def _refuse_tags(raw: Any, shown: str) -> None:
-    """Tags that would make objects of text; each node is looked at once, however often an alias names it."""
+def _refuse(document: Node) -> None:
+    """Tags that would make objects of text, and keys that stand twice, where nobody reads them too.
+
+    Each node is looked at once, however often an alias names it.
+    """
     import yaml
 
-    pending, seen = [raw], set[int]()
+    pending, seen = [document], set[int]()
     while pending:
         node = pending.pop()
-        if node is None or id(node) in seen:
+        raw = node.raw
+        if raw is None or id(raw) in seen:
             continue
-        seen.add(id(node))
-        if node.tag not in _PLAIN_TAGS | _CORE_TAGS and not node.tag.endswith((":merge", ":value")):
-            line = node.start_mark.line + 1
+        seen.add(id(raw))
+        if raw.tag not in _PLAIN_TAGS | _CORE_TAGS and not raw.tag.endswith((":merge", ":value")):
             raise InputError(
-                f"{shown}:{line}: tag {node.tag} is not read; write plain text, numbers, lists and mappings"
+                f"{node.file}:{node.line}: tag {printable(raw.tag)} is not read; write plain text, numbers, lists and mappings"
             )
-        if isinstance(node, yaml.SequenceNode):
-            pending += node.value
-        elif isinstance(node, yaml.MappingNode):
-            pending += [one for pair in node.value for one in pair]
+        if isinstance(raw, yaml.SequenceNode):
+            pending += [Node(node.file, node.name, item) for item in raw.value]
+        elif isinstance(raw, yaml.MappingNode):
+            keys = set[str]()
+            for key, value in raw.value:
+                where = Node(node.file, node.name, key)
+                pending += [where, Node(node.file, str(key.value) if isinstance(key, yaml.ScalarNode) else "", value)]
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in keys:
+                        raise where.error(f"{printable(key.value)} stands here twice")
+                    keys.add(key.value)

@@ -4,15 +4,18 @@ the other, and the alerts that arrived."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import PagingError
 from ..model import Severity
 from .declared import OnCall
+
+if TYPE_CHECKING:  # the forwarder takes this file along, and not that one
+    from .past_alerts import PastAlert, Span
 
 # A line of the description that the generated alarms carry.
 _OWNER = re.compile(r"\bOwner: ([a-z][a-z0-9_-]*)")
@@ -150,7 +153,8 @@ class OnCallTool(Protocol):
     """What each tool's file offers.  All methods raise PagingError, in one line and without a key.
 
     ``drills_wake_nobody``: the tool can be told to notify nobody of a drill.  ``renews``: integrations have keys of their
-    own, so that one can be replaced; ``renews_heartbeat``: so has the dead-man's switch.
+    own, so that one can be replaced; ``renews_heartbeat``: so has the dead-man's switch.  ``tells_no_past`` is why past
+    alerts cannot be listed; empty where they can.
 
     Some tools tell the key of an integration once, when it is made.  They make it switched off; `delivered` switches it
     on when its key lies in its secret, and `renew` makes it anew, with another key.  The same of the dead-man's switch.
@@ -161,6 +165,7 @@ class OnCallTool(Protocol):
     drills_wake_nobody: bool
     renews: bool
     renews_heartbeat: bool
+    tells_no_past: str
 
     def check(self, declared: OnCall, environment: str) -> None:
         """Refuse what the tool would refuse later: a missing, revoked or too weak key, an unknown user.  Changes nothing."""
@@ -207,6 +212,12 @@ class OnCallTool(Protocol):
 
     def close_alert(self, alias: str, note: str) -> None:
         """Close the open alert of that alias, if there is one."""
+
+    def past_alerts(self, spans: Sequence[Span], aliases: Collection[str]) -> tuple[PastAlert, ...]:
+        """The alerts of these aliases, open and closed, that were opened in one of the spans, oldest first.
+
+        The end of a span is not part of it.  Raises PagingError, also for a tool that ``tells_no_past``.
+        """
 
 
 Progress = Callable[[Change, int, int], None]

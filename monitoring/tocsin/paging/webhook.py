@@ -32,17 +32,20 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import PagingError
 from ..model import Severity
 from .declared import OnCall, ToolName, Way
 from .tool import Change, Delivery, Found, Thing, ToolAlert
+
+if TYPE_CHECKING:  # the forwarder takes this file along, and not that one
+    from .past_alerts import PastAlert, Span
 
 TIMESTAMP_HEADER = "X-Tocsin-Timestamp"
 SIGNATURE_HEADER = "X-Tocsin-Signature"
@@ -98,6 +101,7 @@ class Webhook:
     name = ToolName.WEBHOOK.value
     drills_wake_nobody = False
     renews = renews_heartbeat = False
+    tells_no_past = "a webhook's receiver keeps no list of alerts"
 
     def __init__(self, address: str, key: str, *, key_shown: str = "the key", clock: Callable[[], datetime]) -> None:
         from .rest import Rest
@@ -207,6 +211,11 @@ class Webhook:
         # The same bytes as Rest sends.
         headers = sign(json.dumps(body).encode(), self._key, self._clock())
         self._rest.request("POST", self._path, body, headers=headers, repeatable=True)
+
+    def past_alerts(self, spans: Sequence[Span], aliases: Collection[str]) -> tuple[PastAlert, ...]:
+        """A receiver tells the newest alert of an alias and no older one.  Raises PagingError."""
+        del spans, aliases
+        raise PagingError(f"{self.name}: {self.tells_no_past}")
 
 
 def _alert(answer: Any) -> ToolAlert:

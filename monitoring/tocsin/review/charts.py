@@ -4,56 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 
 from ..model import Severity
 from ..units import format_ratio
 from . import shown, svg
-from .pack import Day, Incident, Pack, SloReview
-from .summary import broken_for, counted, is_running, objective_of
+from .canvas import HEIGHT, WIDTH, Canvas, axes, changes, end_of_data, gaps, silent_days, unpulled_days
+from .pack import Day, Incident, SloReview
+from .summary import counted, objective_of
 
-_WIDTH, _HEIGHT = 960, 440
-_MARGINS = {"left": 118, "right": 26, "top": 62, "bottom": 52}
 _HOUR = timedelta(hours=1)
 _MOST_NUMBERED = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """What all plots of a month share: its span, its clock, and where its data ends."""
-
-    pack: Pack
-    clock: shown.Clock
-
-    @property
-    def end(self) -> datetime:
-        """The end of data, or of the month if that is earlier."""
-        return min(self.pack.until, self.pack.span.end)
-
-    def frame(self, width: int = _WIDTH, height: int = _HEIGHT, **margins: int) -> svg.Frame:
-        """A box over the whole month."""
-        box = margins or _MARGINS
-        return svg.Frame(width, height, start=self.pack.span.start, end=self.pack.span.end, **box)
-
-    def midnight(self, day: date) -> datetime:
-        """When a local day begins."""
-        return datetime.combine(day, time(), tzinfo=self.clock.zone).astimezone(UTC)
-
-    def bounds(self, day: date) -> tuple[datetime, datetime]:
-        """A local day, be it of 23, 24 or 25 hours."""
-        return self.midnight(day), self.midnight(day + timedelta(days=1))
-
-
-def unpulled_days(canvas: Canvas, days: Iterable[Day]) -> list[tuple[datetime, datetime]]:
-    """The days of which nothing was asked, up to the end of data."""
-    return [canvas.bounds(day.day) for day in days if not day.covered and canvas.midnight(day.day) < canvas.end]
-
-
-def silent_days(canvas: Canvas, days: Iterable[Day]) -> list[tuple[datetime, datetime]]:
-    """The days that were asked for and had no valid event."""
-    return [canvas.bounds(day.day) for day in days if day.covered and not day.valid]
 
 
 def burn_down(canvas: Canvas, review: SloReview, name: str) -> str:
@@ -72,7 +34,7 @@ def burn_down(canvas: Canvas, review: SloReview, name: str) -> str:
     zero = frame.y(part(0))
     paths = [(svg.path(points), points[0][0]) for points in lines]
     inside = [
-        *_axes(canvas, frame, [(frame.y(part(tick)), _percent(tick)) for tick in _even_ticks(low)]),
+        *axes(canvas, frame, [(frame.y(part(tick)), _percent(tick)) for tick in _even_ticks(low)]),
         *(svg.line(f"{data}V{zero}H{first}z", "area") for data, first in paths),
     ]
     if low < 0:
@@ -80,24 +42,24 @@ def burn_down(canvas: Canvas, review: SloReview, name: str) -> str:
             svg.rectangle(frame.left, zero, frame.inner_right - frame.left, frame.inner_bottom - zero, "debt")
         )
     inside += [
-        *_gaps(frame, [*unpulled_days(canvas, review.days), *missing], silent_days(canvas, review.days)),
+        *gaps(frame, [*unpulled_days(canvas, review.days), *missing], silent_days(canvas, review.days)),
         *_bands(canvas, frame, review.incidents),
         svg.line(f"M{frame.left} {frame.y(part(1))}L{frame.inner_right} {zero}", "ideal"),
         svg.line(f"M{frame.left} {zero}H{frame.inner_right}", "zero"),
         *(svg.line(data, "left") for data, _ in paths),
     ]
     inside += [
-        *_changes(canvas, frame, review),
+        *changes(canvas, frame, review),
         *_told(frame, review),
-        *_end_of_data(canvas, frame),
+        *end_of_data(canvas, frame),
         *_numbers(frame, review.incidents),
     ]
     return svg.picture(
         name,
         f"Error budget left, {review.system} {review.slo}",
         told_of_burn_down(canvas, review),
-        _WIDTH,
-        _HEIGHT,
+        WIDTH,
+        HEIGHT,
         "plot",
         inside,
     )
@@ -159,8 +121,8 @@ def by_day(canvas: Canvas, review: SloReview, name: str) -> str:
             good_stems += f"M{middle} {base}V{at}"
             good_dots += f"M{middle} {at}h0"
     inside = [
-        *_axes(canvas, frame, ticks),
-        *_gaps(frame, unpulled_days(canvas, review.days), silent_days(canvas, review.days)),
+        *axes(canvas, frame, ticks),
+        *gaps(frame, unpulled_days(canvas, review.days), silent_days(canvas, review.days)),
         svg.line("".join(strips), "unpulled"),
         svg.line(objective_line, "objective"),
         svg.line(good_stems, "stem"),
@@ -168,11 +130,11 @@ def by_day(canvas: Canvas, review: SloReview, name: str) -> str:
         svg.line(good_dots, "dots"),
         *(_diamond(x, at, day, objective_of(review)) for x, at, day in diamonds),
         *_worst(frame, diamonds, objective_of(review)),
-        *_changes(canvas, frame, review),
-        *_end_of_data(canvas, frame),
+        *changes(canvas, frame, review),
+        *end_of_data(canvas, frame),
     ]
     return svg.picture(
-        name, f"SLI by day, {review.system} {review.slo}", told_of_days(review), _WIDTH, _HEIGHT, "plot", inside
+        name, f"SLI by day, {review.system} {review.slo}", told_of_days(review), WIDTH, HEIGHT, "plot", inside
     )
 
 
@@ -188,62 +150,6 @@ def told_of_days(review: SloReview) -> str:
         under = sum(day.attained is not None and day.attained < objective for day in judged)
         sentence += f"; {counted(under, 'day')} of {len(judged)} under the objective of {format_ratio(objective)}"
     return sentence + "."
-
-
-def heartbeat_days(canvas: Canvas, review: SloReview, name: str) -> str:
-    """A month of a promise that is kept or broken: a box a day, with the broken spans drawn below."""
-    frame = canvas.frame(height=200, left=26, right=26, top=24, bottom=52)
-    inside = [*_axes(canvas, frame, [])]
-    ticks, crosses = "", ""
-    for day in review.days:
-        start, end = canvas.bounds(day.day)
-        left, right = frame.x(start), frame.x(end)
-        middle = (left + right) // 2
-        if not day.covered or start >= canvas.end:
-            continue
-        broken = any(span.start < end and span.end > start for span in review.broken)
-        inside.append(svg.rectangle(left + 2, frame.top, right - left - 4, 84, "lost" if broken else "kept"))
-        if broken:
-            crosses += f"M{middle - 8} {frame.top + 34}l16 16m0-16l-16 16"
-        else:
-            ticks += f"M{middle - 9} {frame.top + 42}l6 8l11-16"
-    unpulled = unpulled_days(canvas, review.days)
-    inside += [
-        svg.line(svg.boxes([(frame.x(a), frame.x(b)) for a, b in unpulled], frame.top, frame.top + 84), "unpulled"),
-        svg.line(ticks, "tick"),
-        svg.line(crosses, "cross"),
-        *(
-            svg.rectangle(
-                frame.x(span.start),
-                frame.top + 92,
-                frame.x(span.end) - frame.x(span.start),
-                24,
-                "band silent",
-                f"<title>{svg.words(canvas.clock.span(span))}</title>",
-            )
-            for span in review.broken
-        ),
-        *_end_of_data(canvas, frame),
-    ]
-    return svg.picture(
-        name,
-        f"Kept or broken by day, {review.system} {review.slo}",
-        told_of_heartbeat(review),
-        _WIDTH,
-        200,
-        "plot",
-        inside,
-    )
-
-
-def told_of_heartbeat(review: SloReview) -> str:
-    """A heartbeat's month in a sentence."""
-    if not any(day.covered for day in review.days) and not review.broken:
-        return "Nothing was pulled of this month."
-    if not review.broken:
-        return "Kept throughout what was pulled."
-    times = "once" if len(review.broken) == 1 else f"{len(review.broken)} times"
-    return f"Broken {times}, for {shown.duration(broken_for(review))} in all."
 
 
 def _objective_on(canvas: Canvas, review: SloReview, day: date) -> Fraction | None:
@@ -273,34 +179,6 @@ def _percent(value: float | Fraction) -> str:
     exact = Fraction(value).limit_denominator(10**13) * 100
     text = shown.number(exact) if exact.denominator == 1 else format_ratio(exact / 100).removesuffix(" %")
     return f"{text} %"
-
-
-def _axes(canvas: Canvas, frame: svg.Frame, ticks: Iterable[tuple[int, str]]) -> Iterator[str]:
-    """Lines across with their values, and the days on which weeks of the month begin."""
-    lines, labels, last = "", [], None
-    for y, label in ticks:
-        lines += f"M{frame.left} {y}H{frame.inner_right}"
-        if last is None or abs(y - last) > 22:
-            labels.append(svg.text(frame.left - 12, y + 8, label, "e"))
-            last = y
-    yield svg.line(lines, "grid")
-    yield from labels
-    first = canvas.clock.local(canvas.pack.span.start).date()
-    marks = ""
-    for number in range(0, (canvas.pack.span.end - canvas.pack.span.start).days + 1, 7):
-        day = first + timedelta(days=number)
-        x = frame.x(canvas.midnight(day))
-        marks += f"M{x} {frame.inner_bottom}v10"
-        yield svg.text(x, frame.height - 12, shown.day(day) if not number else str(day.day), "b" if number else "")
-    yield svg.line(marks, "axis")
-
-
-def _gaps(
-    frame: svg.Frame, unpulled: Iterable[tuple[datetime, datetime]], silent: Iterable[tuple[datetime, datetime]]
-) -> Iterator[str]:
-    for spans, kind in ((unpulled, "unpulled"), (silent, "nothing")):
-        data = svg.boxes([(frame.x(start), frame.x(end)) for start, end in spans], frame.top, frame.inner_bottom)
-        yield svg.line(data, kind)
 
 
 def _bands(canvas: Canvas, frame: svg.Frame, incidents: Iterable[Incident]) -> Iterator[str]:
@@ -339,27 +217,6 @@ def _told(frame: svg.Frame, review: SloReview) -> Iterator[str]:
             tickets += f"M{x - 7} {frame.inner_bottom - 19}h14v14h-14z"
     yield svg.line(tickets, "ticket")
     yield svg.line(pages, "page")
-
-
-def _changes(canvas: Canvas, frame: svg.Frame, review: SloReview) -> Iterator[str]:
-    """Where the objective changed, and to what."""
-    for promise in shown.changed_within(review.in_force, canvas.pack.span):
-        if promise.since is None or promise.objective is None:
-            continue
-        x = frame.x(promise.since)
-        yield svg.line(f"M{x} {frame.top}V{frame.inner_bottom}", "change")
-        late = x > frame.width * 0.6
-        label = f"{format_ratio(promise.objective)} from here"
-        yield svg.text(x - 8 if late else x + 8, frame.top + 24, label, "e halo" if late else "s halo")
-
-
-def _end_of_data(canvas: Canvas, frame: svg.Frame) -> Iterator[str]:
-    if not is_running(canvas.pack):
-        return
-    x = frame.x(canvas.pack.until)
-    yield svg.line(f"M{x} {frame.top}V{frame.inner_bottom}", "until")
-    late = x > frame.width * 0.6
-    yield svg.text(x - 8 if late else x + 8, frame.inner_bottom - 34, "end of data", "e halo" if late else "s halo")
 
 
 def _diamond(x: int, y: int, day: Day, objective: Fraction | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from . import shown, small_charts
 from .elements import badge, bullets, folded, name, prose
+from .gaps import gathered
 from .pack import ActionItem, Pack, State
 from .summary import Row, decisions_by_policy, is_running, overdue, rows, state_counts
 from .svg import words
@@ -170,5 +171,5 @@ def _overdue(pack: Pack) -> str:
 def _gaps(pack: Pack) -> str:
     if not pack.gaps:
         return ""
-    items = [f"<b>{name(gap.where)}</b>: {prose(gap.what)}" for gap in pack.gaps]
+    items = [f"<b>{name(gap.where)}</b>: {prose(gap.what)}" for gap in gathered(pack.gaps)]
     return f'<section class="card gaps"><h2>Missing from this report</h2>{bullets(items)}</section>'

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from ..history.layout import FILE, is_table_file
+from ..history.schema import TABLES
 from .months import HOUR, Stretch, joined, length, moment, seconds, within, without
 from .one_slo import Counted
 from .pack import Gap
 from .recorded import Period
 from .shown import Clock, duration
+
+# So many are named where the same is missing of many.
+_NAMED = 3
 
 
 def find_gaps(
@@ -24,10 +29,7 @@ def find_gaps(
     """All gaps: files that could not be read first, then what was never asked."""
     pull = f"tocsin history pull {environment}"
     clock = Clock.of(period.zone.key, period.span)
-    found = [
-        Gap(path, f"could not be read: {why}; run `{pull}`, which puts it aside and asks again")
-        for path, why in skipped
-    ]
+    found = [Gap(path, f"could not be read: {why}; {_mend(path, pull)}") for path, why in skipped]
     by_hole: dict[tuple[str, tuple[Stretch, ...]], list[Counted]] = {}
     for one in counted:
         if hole := _hole(one, period):
@@ -59,9 +61,34 @@ def find_gaps(
     return tuple(found)
 
 
+def _mend(path: str, pull: str) -> str:
+    """What to do about a file: a pull leaves alone what it does not know."""
+    if any(is_table_file(path, table) for table in TABLES.values()):
+        return f"run `{pull}`, which puts it aside and asks again"
+    return "update Tocsin, or take the file away"
+
+
 def _hole(counted: Counted, period: Period) -> tuple[Stretch, ...]:
     """What of the month was promised and not asked; nothing where that is less than an hour."""
     begin, end = seconds(period.data.start), seconds(period.data.end)
     promised = joined(piece for one in counted.in_month for piece in within([one.stretch], begin, end))
     hole = tuple(piece for one in promised for piece in without(one, counted.asked))
     return hole if length(hole) >= HOUR else ()
+
+
+def gathered(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """One line for all of which the same is missing: fifty systems that nobody pulled are one thing to do.
+
+    A file has a line of its own, for its name is what is to be looked at.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for gap in gaps:
+        own = gap.where if gap.where.endswith(f"/{FILE}") else ""
+        found.setdefault((gap.what, own), []).append(gap.where)
+    return tuple(Gap(_together(places), what) for (what, _), places in found.items())
+
+
+def _together(places: Sequence[str]) -> str:
+    if len(places) <= _NAMED + 1:
+        return "; ".join(places)
+    return f"{'; '.join(places[:_NAMED])}; and {len(places) - _NAMED} others"

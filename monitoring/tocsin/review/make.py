@@ -58,7 +58,7 @@ def make_pack(
     first, last = _asked(engine, scope)
     period = period_of(month.strip(), span, now, last, where)
     if period.until <= span.start or last <= span.start or first >= span.end:
-        days = (at.astimezone(where) for at in (first, last))
+        days = (at.astimezone(where) for at in (first, last - timedelta(seconds=1)))
         raise InputError(
             f"--month {period.month}: the history of {environment} has nothing of it, only {' to '.join(f'{day:%Y-%m-%d}' for day in days)}; "
             f"run `tocsin history pull {environment} --since {span.start:%Y-%m-%d}`"

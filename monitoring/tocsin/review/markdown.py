@@ -9,6 +9,7 @@ from fractions import Fraction
 from ..units import format_ratio
 from . import alarm_section, shown, slo_section
 from .first_page import data_until, headline
+from .gaps import gathered
 from .pack import Pack
 from .slo_section import canvas_of
 from .summary import (
@@ -37,7 +38,9 @@ def render_markdown(pack: Pack) -> str:
         *_listed("To be decided", _decisions(pack)),
         *_listed("What changed", [prose(sentence) for sentence in pack.changes]),
         *_listed("Overdue", [_late(cells) for cells in map(alarm_section.action_cells, overdue(pack))]),
-        *_listed("Missing from this report", [f"**{text(gap.where)}**: {prose(gap.what)}" for gap in pack.gaps]),
+        *_listed(
+            "Missing from this report", [f"**{text(gap.where)}**: {prose(gap.what)}" for gap in gathered(pack.gaps)]
+        ),
         *_incidents(pack, lines),
         *_broken(pack, lines),
         *_numbers(pack, lines),

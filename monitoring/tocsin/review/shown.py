@@ -92,6 +92,8 @@ def share(value: Fraction | None) -> str:
     """A share of a budget, or of pages: whole percent, finer where that would hide whether it is 0, a half or all."""
     if value is None:
         return NOTHING
+    if value in (0, 1):  # most are, and the search below is slow
+        return f"{int(value * 100)} %"
     for decimals in range(1 if abs(value) < Fraction(1, 10) and value else 0, _MOST_DECIMALS + 1):
         shown = round(value, decimals + 2)
         if all(_sign(value - mark) == _sign(shown - mark) for mark in (0, Fraction(1, 2), 1)):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ..units import format_ratio
-from . import charts, shown, small_charts
-from .charts import Canvas
+from . import charts, heartbeat_strip, shown, small_charts
+from .canvas import Canvas
 from .elements import Column, badge, bullets, definitions, figure, folded, name, prose, table
 from .pack import Count, Incident, Pack, SloReview, State
 from .summary import attained_text, is_heartbeat, objective_of, objective_text
@@ -78,8 +78,10 @@ def _plots(canvas: Canvas, review: SloReview, prefix: str) -> str:
 
 
 def _heartbeat(canvas: Canvas, review: SloReview, prefix: str) -> str:
-    drawn = charts.heartbeat_days(canvas, review, f"{prefix}a")
-    text = figure(f'<div class="strip">{drawn}</div>', "Kept or broken, by day.", charts.told_of_heartbeat(review))
+    drawn = heartbeat_strip.heartbeat_days(canvas, review, f"{prefix}a")
+    text = figure(
+        f'<div class="strip">{drawn}</div>', "Kept or broken, by day.", heartbeat_strip.told_of_heartbeat(review)
+    )
     if review.broken:
         rows = [
             (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -12,7 +12,7 @@ from itertools import pairwise
 from ..burn_rate import WINDOW_TABLE, burn_rate
 from ..model import Severity
 from . import shown, svg
-from .charts import Canvas, silent_days, unpulled_days
+from .canvas import Canvas, silent_days, unpulled_days
 from .pack import SloReview
 from .summary import objective_of
 
@@ -91,10 +91,11 @@ def thresholds(window: timedelta) -> dict[int, tuple[Severity, Fraction]]:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """One burn-rate window of one SLO, in floats: nothing here is finer than a pixel."""
+    """One burn-rate window of one SLO: ``values`` as floats, for what is drawn, and ``rates`` exactly, for what is said."""
 
     seconds: int
     values: list[tuple[datetime, float | None]]
+    rates: Sequence[tuple[datetime, Fraction | None]]
     limit: tuple[Severity, Fraction] | None
 
     @property
@@ -105,13 +106,31 @@ class _Window:
     def known(self) -> list[float]:
         return [value for _, value in self.values if value is not None]
 
+    @property
+    def highest(self) -> Fraction:
+        """A float is the nearest to its Fraction, so that the largest Fraction is among those of the largest float."""
+        top = max(self.known)
+        return max(
+            rate
+            for (_, value), (_, rate) in zip(self.values, self.rates, strict=True)
+            if value == top and rate is not None
+        )
+
+    def above(self, limit: Fraction) -> int:
+        """How many are over a limit."""
+        near = float(limit)
+        return sum(
+            value is not None and rate is not None and (value > near or (value == near and rate > limit))
+            for (_, value), (_, rate) in zip(self.values, self.rates, strict=True)
+        )
+
 
 def burn_rates(canvas: Canvas, review: SloReview, name: str) -> Iterator[tuple[str, str, str]]:
     """For each window, its plot, its length and what it saw."""
     limits = thresholds(review.in_force[-1].window) if review.in_force else {}
     for number, (seconds, rates) in enumerate(sorted(review.burn_rates.items())):
         values = [(at, None if value is None else float(value)) for at, value in rates]
-        window = _Window(seconds, values, limits.get(seconds))
+        window = _Window(seconds, values, rates, limits.get(seconds))
         said = _told_of_window(review, window)
         yield _one_window(canvas, review, window, said, f"{name}{number}"), f"{window.length}:", said
 
@@ -120,16 +139,14 @@ def _told_of_window(review: SloReview, window: _Window) -> str:
     known = window.known
     if not known:
         return "no data."
-    said = f"at most {shown.rate(Fraction(max(known)))}"
+    said = f"at most {shown.rate(window.highest)}"
     if window.limit is None:
         return f"{said}."
     severity, rate = window.limit
     objective = objective_of(review)
     if objective is not None and rate * (1 - objective) >= 1:
         return f"{said}; a {severity.value} at {shown.rate(rate)} is out of reach of this objective."
-    limit = float(rate)
-    above = sum(value > limit for value in known)
-    return f"{said}; above the {severity.value}'s {shown.rate(rate)} for {above} of {len(known)} h."
+    return f"{said}; above the {severity.value}'s {shown.rate(rate)} for {window.above(rate)} of {len(known)} h."
 
 
 def _one_window(canvas: Canvas, review: SloReview, window: _Window, said: str, name: str) -> str:

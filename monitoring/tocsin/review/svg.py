@@ -182,18 +182,21 @@ def pieces(
     scale = (right - left) / ((frame.end - start).total_seconds() or 1.0)
     length, last = step.total_seconds(), None
     line: list[Point] = []
-    for at, value in values:
+    for at, value in values:  # of fifty systems, half a million times
         seconds = (at - start).total_seconds()
         if last is not None and seconds - last > length:
             missing.append((start + timedelta(seconds=last), at - step))
             lines.append(line)
             line = []
+        last = seconds
         if value is None:
             missing.append((at - step, at))
             lines.append(line)
             line = []
-        else:
-            line.append((min(right, max(left, left + round(seconds * scale))), y(value)))
-        last = seconds
+            continue
+        x = left + round(seconds * scale)
+        if x < left or x > right:
+            x = left if x < left else right
+        line.append((x, y(value)))
     lines.append(line)
     return [one for one in lines if one], missing

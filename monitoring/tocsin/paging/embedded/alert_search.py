@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from ..past_alerts import milliseconds
 from .alert_book import AlertRecord
 
 Test = Callable[[AlertRecord], bool]
@@ -31,8 +32,8 @@ _FIELDS: Mapping[str, Callable[[AlertRecord], list[str]]] = {
     "owner": lambda record: [record.acknowledged_by],
     "acknowledged": lambda record: [str(record.acknowledged).lower()],
     "count": lambda record: [str(record.count)],
-    "createdat": lambda record: [str(record.created_at.timestamp() * 1000)],
-    "lastoccurredat": lambda record: [str((record.last_occurred_at or record.created_at).timestamp() * 1000)],
+    "createdat": lambda record: [str(milliseconds(record.created_at))],
+    "lastoccurredat": lambda record: [str(milliseconds(record.last_occurred_at or record.created_at))],
     "details.key": lambda record: list(record.details),
     "details.value": lambda record: list(record.details.values()),
     "teams": lambda record: [str(one.get("name", "")) for one in record.responders if one["type"] == "team"],

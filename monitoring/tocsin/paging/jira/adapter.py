@@ -17,10 +17,8 @@ with ``read:`` and ``write:ops-alert:jira-service-management``.
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from ...errors import PagingError
@@ -28,6 +26,7 @@ from ...model import Severity
 from ..changes import is_marked, mark
 from ..declared import OnCall, RecipientKind, Route, ToolName
 from ..drill_marks import SILENT_DRILL
+from ..past_alerts import PastAlert, Span
 from ..tool import (
     Change,
     Delivery,
@@ -40,6 +39,7 @@ from ..tool import (
     integration_name,
 )
 from .account import JiraAccount, found_things
+from .alerts import moment, past_alerts, tool_alert
 from .bodies import integration_type, reaches_tool, things
 from .steps import JiraSteps, quoted
 
@@ -60,6 +60,7 @@ class Jira:
     drills_wake_nobody = True
     renews = True
     renews_heartbeat = False
+    tells_no_past = ""
 
     def __init__(self, ops: Rest, jira: Rest, *, site: str, authorization: str, url: str = "") -> None:
         self._ops = ops
@@ -228,14 +229,18 @@ class Jira:
         found = [one for one in answer.get("values") or () if one.get("alias") == alias]
         if not found:
             return None
-        newest = max(found, key=lambda one: (_moment(one.get("createdAt")), one.get("status") == "open"))
-        return _alert(self._ops.get(f"/v1/alerts/{quoted(newest['id'])}"))
+        newest = max(found, key=lambda one: (moment(one.get("createdAt")), one.get("status") == "open"))
+        return tool_alert(self._ops.get(f"/v1/alerts/{quoted(newest['id'])}"))
 
     def close_alert(self, alias: str, note: str) -> None:
         """Close the open alert of that alias."""
         found = self.find_alert(alias)
         if found is not None and found.open:
             self._ops.post(f"/v1/alerts/{quoted(found.id)}/close", {"note": note})
+
+    def past_alerts(self, spans: Sequence[Span], aliases: Collection[str]) -> tuple[PastAlert, ...]:
+        """What was opened in the spans.  The list tells no description, so each of our alerts is asked for by its id."""
+        return tuple(past_alerts(self._ops, spans, aliases))
 
 
 def _addresses(declared: OnCall) -> tuple[str, ...]:
@@ -254,31 +259,3 @@ def _route(declared: OnCall, owner: str, severity: Severity) -> Route:
     if route is None or not reaches_tool(route):
         raise PagingError(f"{declared.path}: the {severity.value}s of {owner!r} do not go to the on-call tool")
     return route
-
-
-def _moment(value: Any) -> datetime:
-    """A moment as ISO 8601 or in milliseconds; the beginning of time for none."""
-    try:
-        if isinstance(value, int | float) or re.fullmatch(r"\d{11,}", str(value)):
-            return datetime.fromtimestamp(int(value) / 1000, UTC)
-        return datetime.fromisoformat(str(value)).astimezone(UTC)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
-
-
-def _alert(one: Mapping[str, Any]) -> ToolAlert:
-    closed = one.get("status") == "closed"
-    return ToolAlert(
-        id=str(one["id"]),
-        alias=str(one.get("alias") or ""),
-        open=not closed,
-        acknowledged=bool(one.get("acknowledged")),
-        message=str(one.get("message") or ""),
-        description=str(one.get("description") or ""),
-        priority=str(one.get("priority") or ""),
-        tags=tuple(one.get("tags") or ()),
-        details={key: str(value) for key, value in (one.get("extraProperties") or one.get("details") or {}).items()},
-        created_at=_moment(one.get("createdAt")),
-        closed_at=_moment(one.get("closeTime") or one.get("updatedAt")) if closed else None,
-        count=int(one.get("count") or 1),
-    )

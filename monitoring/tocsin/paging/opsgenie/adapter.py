@@ -10,6 +10,7 @@ still off in a later run is made anew, and `renew` makes one anew on purpose.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -18,6 +19,7 @@ from ...errors import PagingError
 from ...model import Severity
 from ..changes import is_marked
 from ..declared import OnCall, RecipientKind, Route, ToolName
+from ..past_alerts import PastAlert, Span
 from ..rest import Rest, RestError
 from ..tool import (
     Change,
@@ -50,6 +52,7 @@ class Opsgenie:
     name = ToolName.OPSGENIE.value
     drills_wake_nobody = True
     renews = renews_heartbeat = True
+    tells_no_past = ""
 
     def __init__(self, rest: Rest, *, key_shown: str = "the key", project: str = "") -> None:
         self._rest, self._key_shown, self._project = rest, key_shown, project
@@ -191,6 +194,10 @@ class Opsgenie:
         there = self._calls.find_alert(alias)
         if there is not None and there.open:
             self._close_by_integration(alias, note)
+
+    def past_alerts(self, spans: Sequence[Span], aliases: Collection[str]) -> tuple[PastAlert, ...]:
+        """What was opened in the spans.  The list tells no description, so each of our alerts is asked for by its id."""
+        return tuple(self._calls.past_alerts(spans, aliases))
 
     def _close_by_integration(self, alias: str, note: str) -> None:
         name = closing_prefix(self._project) + secrets.token_hex(4)

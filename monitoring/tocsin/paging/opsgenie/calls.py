@@ -7,7 +7,7 @@ take any transport.  Its types leave out a heartbeat's team and priority, so tho
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import PagingError
+from ..past_alerts import PAGE, PastAlert, Span, list_opened
 from ..rest import Rest, RestError
 from ..tool import ToolAlert
 
@@ -57,6 +58,34 @@ class OpsgenieCalls:
                 return
             raise
         self._wait_until_done(alerts, taken.request_id)
+
+    def past_alerts(self, spans: Sequence[Span], aliases: Collection[str]) -> Iterator[PastAlert]:
+        """The alerts of these aliases that were opened in the spans, oldest first."""
+        alerts = _sdk().AlertApi(self._client())
+
+        def page(query: str, offset: int) -> tuple[Sequence[Any], bool]:
+            found = self._call(
+                alerts.list_alerts, query=query, sort="createdAt", order="asc", limit=PAGE, offset=offset
+            )
+            rows = found.data or ()
+            if any(one.id is None or one.created_at is None for one in rows):
+                raise PagingError("Opsgenie: list_alerts: an alert has no id or no time: is this Opsgenie's address?")
+            return rows, bool(found.paging and found.paging.next)
+
+        for row in list_opened(page, lambda one: (one.id, one.created_at.astimezone(UTC)), spans):
+            if row.alias in aliases:
+                answer = self._call(alerts.get_alert, identifier=row.id, identifier_type="id")
+                alert = _alert(answer)
+                taken = answer.data.report.ack_time if answer.data.report else None
+                if taken == 0 and not alert.acknowledged:
+                    taken = None  # a number that says nothing
+                yield PastAlert(
+                    alert.alias,
+                    alert.created_at,
+                    None if taken is None else alert.created_at + timedelta(milliseconds=taken),
+                    alert.closed_at,
+                    alert.description,
+                )
 
     def create_heartbeat(self, body: Mapping[str, Any]) -> None:
         """Make a heartbeat.  Raises RestError with 409 for a name that is taken."""

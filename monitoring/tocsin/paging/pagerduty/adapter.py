@@ -17,7 +17,7 @@ The key is one of the account (REST API v2) that may write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from ...errors import PagingError
 from ...model import Severity
 from ..changes import is_marked
 from ..declared import OnCall, RecipientKind, ToolName
+from ..past_alerts import PastAlert, Span
 from ..tool import Change, Delivery, Found, Kind, Thing, ToolAlert, heartbeat_name, integration_name
 from .account import PagerDutyAccount, own_integrations, plain_type
 from .bodies import integration_type, reaches_tool, refuse_impossible, things
@@ -53,6 +54,7 @@ class PagerDuty:
     drills_wake_nobody = False
     renews = True
     renews_heartbeat = False
+    tells_no_past = "PagerDuty's list of incidents does not say when a resolved one was acknowledged"
 
     def __init__(
         self, rest: Rest, *, events: str, project: str, author: str = "", clock: Callable[[], datetime] | None = None
@@ -176,6 +178,11 @@ class PagerDuty:
         self._rest.request(
             "PUT", address, {"incident": {"type": "incident_reference", "status": "resolved"}}, headers=author
         )
+
+    def past_alerts(self, spans: Sequence[Span], aliases: Collection[str]) -> tuple[PastAlert, ...]:
+        """Only an incident's own log says so, and it is not read.  Raises PagingError."""
+        del spans, aliases
+        raise PagingError(f"PagerDuty: {self.tells_no_past}")
 
     def _find(self, alias: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
         newest = {"date_range": "all", "sort_by": "created_at:desc", "limit": "25", "offset": "0"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..alert_book import AlertRecord
@@ -14,6 +14,13 @@ from .answers import Answerer, Call, guarded, refused
 
 if TYPE_CHECKING:
     from ..oncall import EmbeddedOnCall
+
+_SORTS: Mapping[str, Callable[[AlertRecord], Any]] = {
+    "createdAt": lambda record: record.created_at,
+    "insertedAt": lambda record: record.created_at,
+    "lastOccurredAt": lambda record: record.last_occurred_at or record.created_at,
+    "priority": lambda record: record.priority,
+}
 
 
 def routes(oncall: EmbeddedOnCall) -> Sequence[Route]:
@@ -43,7 +50,10 @@ def _list_alerts(call: Call) -> Response:
         test = search(call.request.query.get("query", ""))
     except ValueError as error:
         raise refused(422, str(error)) from None
-    found = sorted((one for one in call.state.alerts if test(one)), key=lambda one: one.created_at, reverse=True)
+    sort, order = call.request.query.get("sort", "createdAt"), call.request.query.get("order", "desc")
+    if sort not in _SORTS or order not in ("asc", "desc"):
+        raise refused(400, f"sort must be one of {', '.join(_SORTS)}, order asc or desc")
+    found = sorted((one for one in call.state.alerts if test(one)), key=_SORTS[sort], reverse=order == "desc")
     return call.page([_alert(one, whole=False) for one in found])
 
 
@@ -77,6 +87,8 @@ def _alert(record: AlertRecord, *, whole: bool) -> dict[str, Any]:
         "integrationName": record.integration.get("name", ""),
         "integrationType": record.integration.get("type", ""),
     }
+    if record.acknowledged_at:
+        shown["ackTime"] = moment(record.acknowledged_at)
     if record.closed_at:
         shown["closeTime"] = moment(record.closed_at)
     if whole:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from ...past_alerts import FURTHEST, PAGE
 from ..alert_book import AlertRecord, Note
 from ..alert_search import UnreadableQuery, search
 from ..routing_table import Response, Route
@@ -219,8 +220,10 @@ def _count(call: Call) -> Response:
 
 
 def _list(call: Call) -> Response:
-    offset = call.query_number("offset", 0, 0, 20_000)
-    limit = call.query_number("limit", 20, 1, 100)
+    offset = call.query_number("offset", 0, 0, FURTHEST)
+    limit = call.query_number("limit", 20, 1, PAGE)
+    if offset + limit > FURTHEST:
+        raise call.unprocessable({"offset": f"the sum of offset and limit must not exceed {FURTHEST}"})
     order = call.query_word("order", ("desc", "asc"))
     sort = call.query_word("sort", tuple(_SORTS))
     found = sorted(_matching(call), key=_SORTS[sort], reverse=order == "desc")
