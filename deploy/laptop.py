@@ -44,7 +44,7 @@ Who is told of what can be looked at in {alerts} and, what goes by mail, at
 LAUNCHER = """\
 #!/bin/sh
 case "$1" in
-  deploy | drill | mute | oncall) cd {project} || exit 2 ;;
+  deploy | drill | exporter | mute | oncall) cd {project} || exit 2 ;;
 esac
 exec {python} -m tocsin "$@"
 """
@@ -116,11 +116,15 @@ def _write_project(folder: Path, environment: Environment) -> tuple[Path, Path]:
     deploy, programs = folder / "deploy", folder / "bin"
     for each in (deploy, programs):
         each.mkdir(parents=True)
-    (folder / "tocsin.toml").touch()
-    (folder / "alarms").symlink_to(COMMITTED.alarms)
-    for committed in (COMMITTED.routing, ON_CALL):
-        (deploy / committed.name).symlink_to(committed)
-    file = deploy / "environments.toml"
+    file = deploy / "laptop.toml"
+    # The declarations read what production states, so the file of the other environments has to keep its place.
+    (folder / "tocsin.toml").write_text('environments = "deploy/laptop.toml"\n', encoding="utf-8")
+    root = COMMITTED.alarms.parent
+    for committed in (COMMITTED.alarms, root / "monitoring"):
+        (folder / committed.name).symlink_to(committed)
+    for committed in COMMITTED.routing.parent.iterdir():
+        if committed != ON_CALL.parent / file.name:
+            (deploy / committed.name).symlink_to(committed)
     file.write_text(written(environment), encoding="utf-8")
     launcher = programs / "tocsin"
     launcher.write_text(

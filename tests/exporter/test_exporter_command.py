@@ -52,11 +52,11 @@ def shop(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def fetch(url: str, accept: str = "") -> str:
     request = urllib.request.Request(url, headers={"Accept": accept} if accept else {})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
         return str(answer.read().decode())
 
 
-def eventually(url: str, wanted: str, seconds: float = 90) -> str:
+def eventually(url: str, wanted: str, seconds: float = 200) -> str:
     """The page once it has this in it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -88,7 +88,7 @@ def exporting(world: World, *options: str) -> Iterator[tuple[subprocess.Popen[st
     finally:
         if child.poll() is None:
             child.kill()
-        child.communicate(timeout=20)
+        child.communicate(timeout=60)
 
 
 def test_scraped_often_it_asks_rarely_and_ends_when_told(shop: World, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_scraped_often_it_asks_rarely_and_ends_when_told(shop: World, tmp_path: 
         assert "python_info" in found
         check_metrics(page)
         child.send_signal(signal.SIGTERM)
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=60)
         assert child.returncode == 0, err
         assert out.splitlines()[-1] == "ended"
         assert "3 SLOs of 1 system read with " in out
@@ -135,12 +135,13 @@ def test_it_refreshes_by_itself_and_tells_of_a_refusal_once(shop: World) -> None
     with exporting(shop, "--interval", "10s") as (child, url):
         eventually(url, r"slo_exporter_refreshes_total\{.*\} 1.0")
         shop.proxy.refusals["GetMetricData"] = (400, "AccessDeniedException")
-        page = eventually(url, r'slo_exporter_refresh_failures_total\{.*reason="denied".*\} 2.0')
+        page = eventually(url, r'slo_exporter_refresh_failures_total\{.*reason="denied".*\} [2-9]')
         assert "slo_objective_ratio{" in page, "still young enough"
+        (before,) = re.findall(r"^slo_exporter_last_success_timestamp_seconds\{.*\} (\S+)$", page, re.MULTILINE)
         shop.proxy.refusals.clear()
-        eventually(url, r"slo_exporter_refreshes_total\{.*\} 4.0")
+        eventually(url, rf"slo_exporter_last_success_timestamp_seconds\{{.*\}} (?!{re.escape(before)}\n)")
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=20)
+        _, err = child.communicate(timeout=60)
         assert child.returncode == 0
         lines = err.splitlines()
         assert len(lines) == 2, err
@@ -269,8 +270,7 @@ class TestPush:
 
     def test_a_gateway_that_is_not_there(self, shop: World) -> None:
         line = refused("exporter", shop.environment, "--push", "http://127.0.0.1:9")
-        assert line.startswith("--push http://127.0.0.1:9: ")
-        assert "Connection refused" in line
+        assert line == "--push http://127.0.0.1:9: Connection refused; is the Pushgateway running?"
 
     def test_nothing_could_be_read(self, shop: World) -> None:
         shop.proxy.refusals["GetMetricData"] = (400, "AccessDeniedException")
@@ -311,7 +311,7 @@ def running(name: str, folder: Path, *options: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             child.terminate()
-            child.wait(20)
+            child.wait(60)
 
 
 def test_prometheus_scrapes_it_and_its_rules_fire(shop: World, tmp_path: Path) -> None:

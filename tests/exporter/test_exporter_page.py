@@ -79,13 +79,13 @@ def served(shop: World, words: list[str]) -> str:
     child = subprocess.Popen(
         [*command(*words[1:]), "--port", "0"], cwd=shop.project, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    late = threading.Timer(120, child.kill)
+    late = threading.Timer(200, child.kill)
     late.start()
     try:
         assert child.stdout is not None
         lines = [child.stdout.readline() for _ in range(2)]
         child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
     finally:
         late.cancel()
         child.kill()

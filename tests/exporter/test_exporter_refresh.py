@@ -238,6 +238,8 @@ def test_a_history_that_cannot_be_read_is_told_of(shop: World, now: datetime) ->
     refresher = open_refresher(shop, history=True, tell=told.append)
     assert refresher.refresh(now) == ()
     assert any("cannot be read" in line and "CloudWatch by the hour" in line for line in told), told
+    assert path.read_bytes() == b"no Parquet", "to read is not to write"
+    assert list(path.parent.iterdir()) == [path]
     assert shown(refresher, now)["slo_error_budget_remaining_ratio", "orders"] == 1
 
 

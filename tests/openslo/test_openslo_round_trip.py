@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -12,9 +13,10 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from command_line import ROOT
+from command_line import ROOT, tocsin
 from openslo.openslo_rules import problems
 from openslo.openslo_systems import offers, stack_of, systems, write_templates
+from tocsin.cloudformation.document import load
 from tocsin.declarations import load_systems
 from tocsin.model import System
 from tocsin.openslo.documents import decimals, to_yaml
@@ -153,3 +155,44 @@ def test_an_objective_is_written_and_read_without_a_float_between(folder: Path) 
     assert exact("0.999") == Fraction(999, 1000)
     assert exact("99.95") == Fraction(9995, 100)
     assert Fraction(0.999) != Fraction(999, 1000)
+
+
+def test_the_reference_systems_imported_by_commands_build_the_same_alarms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what OpenSLO can say: not of the heartbeat, nor of what no SLO is about."""
+    for name in ("notification", "data_pipeline"):
+        declared = ROOT / "deploy" / name / "template.yaml"
+        (tmp_path / "deploy" / name).mkdir(parents=True)
+        (tmp_path / "deploy" / name / "template.yaml").write_bytes(declared.read_bytes())
+    documents = tmp_path / "all.yaml"
+    monkeypatch.chdir(ROOT)
+    assert tocsin("export", "openslo", "-o", str(documents)).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    done = tocsin("import", "openslo", "all.yaml", "-o", "monitoring/systems/all.py")
+    assert done.exit_code == 0, done.output
+    built = tocsin("build")
+    assert built.exit_code == 0, built.output
+    for name in ("notification", "data_pipeline"):
+        before, after = (alarms_of_slos(folder / "alarms" / f"{name}.yaml") for folder in (ROOT, tmp_path))
+        assert after == {key: one for key, one in before.items() if "-daily-run-" not in key}
+        assert len(after) >= 40
+
+
+def alarms_of_slos(path: Path) -> dict[str, object]:
+    """The alarms on burn rates of an alarm template, and those that tell people of them, by name."""
+    resources = load(path).tree["Resources"]
+    found = {str(one["Properties"]["AlarmName"]["Fn::Sub"]): one["Properties"] for one in resources.values()}
+    return {key: one for key, one in found.items() if re.search(r"-(burn-\w+-(long|short)|page|ticket)$", key)}
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=12), max_size=5))
+def test_any_text_is_read_again_as_it_was(texts: list[str]) -> None:
+    assert list(yaml.safe_load_all(to_yaml([{"a": texts}]))) == [{"a": texts}]
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "1e3", "0x1f", "2026-01-01", "~", "a: b", "\x85", "a\n\x85", "\u2028", "\ufeff", "\r\n"]
+)
+def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+    assert list(yaml.safe_load_all(to_yaml([{"a": text}]))) == [{"a": text}]

@@ -360,6 +360,15 @@ def test_thresholds_are_those_of_the_slos_own_window() -> None:
     assert "a page at 13.4 is out of reach of this objective" in section(of(loose), "api-availability").text
 
 
+def test_a_burn_rate_is_compared_with_its_limit_exactly() -> None:
+    """One part in 10 to the 30 over a limit is above it, though no float can tell the two apart."""
+    limit, hair = Fraction(336, 25), Fraction(1, 10**30)
+    first = month_span().start
+    rates = tuple((first + (n + 1) * HOUR, rate) for n, rate in enumerate((limit - hair, limit, limit + hair)))
+    text = section(of(replace(slo(), burn_rates={3600: rates})), "api-availability").text
+    assert "at most 13.4; above the page's 13.4 for 1 of 3 h" in text
+
+
 def test_alarm_quality_by_system_and_by_alarm() -> None:
     root = tree("full")
     card = next(node for node in root.all("section") if node.attributes.get("aria-label") == "Alarms")

@@ -55,6 +55,18 @@ def test_it_opens_clean(chromium: Browser, reports: dict[str, Path], name: str, 
         assert [request for request in seen.requests if request != file.as_uri()] == []
 
 
+def test_captions_and_what_if_are_read_whole_on_a_telephone(chromium: Browser, reports: dict[str, Path]) -> None:
+    """A table may scroll sideways; what says what it is does not go with it, and a small one does not scroll."""
+    beyond = """selector => [...document.querySelectorAll(selector)].filter(node => {
+        const box = node.closest('.wide').getBoundingClientRect()
+        return node.getBoundingClientRect().right > box.right + 1 && box.width
+    }).map(node => node.textContent)"""
+    with opened(chromium, reports["full"], 390, "light") as seen:
+        assert seen.page.locator("caption").count() > 5
+        assert seen.page.evaluate(beyond, "caption") == []
+        assert seen.page.evaluate(beyond, ".narrow .badge") == []
+
+
 def test_the_page_is_dark_in_the_dark_and_light_on_paper(chromium: Browser, reports: dict[str, Path]) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     with opened(chromium, reports["full"], 1280, "light") as seen:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.command_line import refused, snapshot, tocsin
+from tests.command_line import command, refused, snapshot, tocsin
 from tests.review.reference_tables import HOUR, MINUTE, History, utc
 
 from tocsin.cli.review import _last_full_month
@@ -161,3 +165,125 @@ def test_a_damaged_file_is_told_and_the_report_comes_out(project: Path) -> None:
 )
 def test_the_last_full_month(now: str, month_before: str) -> None:
     assert _last_full_month(datetime.fromisoformat(f"{now}+00:00")) == month_before
+
+
+def parquet(project: Path, table: str, month: str = "2026-10", system: str = "shop") -> Path:
+    return project / f"history/v1/{table}/environment=prod/system={system}/month={month}/rows.parquet"
+
+
+def test_a_newer_version_beside_it_takes_nothing_away(project: Path) -> None:
+    shutil.copytree(project / "history" / "v1", project / "history" / "v2")
+    result = tocsin("review", "--month", "2026-10", "--json")
+    said = json.loads(result.stdout)
+    assert said["slos"][0]["state"] == "broken"
+    assert {gap["where"].partition("/")[0] for gap in said["gaps"]} == {"v2"}
+    assert all("update Tocsin" in gap["what"] and "history pull" not in gap["what"] for gap in said["gaps"])
+    assert said["slos"][0]["month"]["covered"]["exact"] == "1/1"
+
+
+@pytest.mark.parametrize(
+    ("table", "month_of_it", "said"),
+    [
+        ("promise", "2026-01", "there is no history yet; run `tocsin history pull ENVIRONMENT` first; v1/promise/"),
+        (
+            "coverage",
+            "2026-10",
+            "the history of prod holds no figures yet; run `tocsin history pull prod`; v1/coverage/",
+        ),
+    ],
+)
+def test_where_all_is_damaged_the_file_is_named(project: Path, table: str, month_of_it: str, said: str) -> None:
+    for path in parquet(project, table, month_of_it).parents[1].rglob("rows.parquet"):
+        path.write_bytes(b"")
+    found = refused("review", "--month", "2026-10", folder=project)
+    assert found.startswith(said)
+    assert "it is no Parquet file" in found
+
+
+def test_a_damaged_file_of_another_environment_takes_nothing_away(project: Path) -> None:
+    month("dev").write(project / "history")
+    asked = ("review", "--month", "2026-10", "--env", "prod", "--json")
+    before = tocsin(*asked).stdout
+    for table in ("sli", "alarm_state"):
+        path = parquet(project, table)
+        other = Path(str(path).replace("environment=prod", "environment=dev"))
+        other.write_bytes(b"PAR1")
+    assert tocsin(*asked).stdout == before
+    assert "could not be read" in tocsin("review", "--month", "2026-10", "--env", "dev", "--json").stdout
+
+
+def test_a_newer_version_alone_is_named(project: Path) -> None:
+    (project / "history" / "v1").rename(project / "history" / "v2")
+    said = refused("review", "--month", "2026-10", folder=project)
+    assert said.startswith("there is no history yet; ")
+    assert "v2/alarm/" in said
+    assert "another version of Tocsin" in said
+
+
+def test_a_review_writes_nothing_into_the_history(project: Path) -> None:
+    parquet(project, "sli").write_bytes(b"PAR1")
+    before = snapshot(project / "history")
+    assert tocsin("review", "--month", "2026-10").exit_code == 0
+    assert snapshot(project / "history") == before
+
+
+def test_what_is_missing_of_many_is_one_line(project: Path) -> None:
+    for number in range(6):
+        short = month(systems=(f"cart-{number}",))
+        short.rows["coverage", f"cart-{number}"] = []
+        short.asked("api", utc("2026-09-01 00:00"), utc("2026-10-29 00:00"), system=f"cart-{number}")
+        short.write(project / "history")
+    result = tocsin("review", "--month", "2026-10")
+    lines = [line for line in result.stdout.splitlines() if line.startswith("missing: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("missing: cart-0: api; cart-1: api; cart-2: api; and 3 others: 2 d 23 h of this month, ")
+    assert "and 3 others" in (project / "review" / "2026-10.md").read_text(encoding="utf-8")
+    gaps = json.loads(tocsin("review", "--month", "2026-10", "--json").stdout)["gaps"]
+    assert [gap["where"] for gap in gaps] == [f"cart-{number}: api" for number in range(6)]
+
+
+def test_nobody_reads_to_the_end(project: Path) -> None:
+    with subprocess.Popen(
+        command("review", "--month", "2026-10", "--json"),
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == b""
+
+
+def test_interrupted_it_leaves_no_half_report(project: Path) -> None:
+    """A pipe in the place of the actions holds the command until it is interrupted."""
+    held = project / "review" / "actions.toml"
+    held.parent.mkdir()
+    os.mkfifo(held)
+    with subprocess.Popen(
+        command("review", "--month", "2026-10"), cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        writer = held.open("wb")  # returns once the command has begun to read
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=60)
+        writer.close()
+    assert running.returncode == 130, said
+    assert b"Traceback" not in said[1]
+    assert list(held.parent.iterdir()) == [held]
+
+
+def test_the_tools_times_are_in_the_report(project: Path) -> None:
+    history = month()
+    page = "prod-shop-api-page"
+    opened = utc("2026-10-14 08:07")
+    for day, (acknowledged, closed) in enumerate(((4, 90), (6, 30), (50, None))):
+        at = opened + day * 24 * HOUR
+        history.alert(page, at, at + acknowledged * MINUTE, None if closed is None else at + closed * MINUTE)
+    history.write(project / "history")
+    assert tocsin("review", "--month", "2026-10").exit_code == 0
+    text = (project / "review" / "2026-10.md").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {page} |")]
+    assert line.endswith("| 6 min | 1 h |")  # medians, of the two that were closed too
+    page_of_it = (project / "review" / "2026-10.html").read_text(encoding="utf-8")
+    assert "6\u00a0min" in page_of_it

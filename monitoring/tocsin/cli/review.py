@@ -187,7 +187,9 @@ def _only_environment(reader: Engine) -> str:
     """The environment of a history that holds one."""
     known = [str(row[0]) for row in reader.rows("SELECT DISTINCT environment FROM promise ORDER BY environment")]
     if not known:
-        raise InputError("there is no history yet; run `tocsin history pull ENVIRONMENT` first")
+        from ..review.make import unread
+
+        raise InputError(f"there is no history yet; run `tocsin history pull ENVIRONMENT` first{unread(reader)}")
     if len(known) > 1:
         raise InputError(f"the history holds {len(known)} environments: {', '.join(known)}; choose one with --env")
     return known[0]

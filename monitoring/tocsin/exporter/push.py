@@ -36,4 +36,5 @@ def push(registry: CollectorRegistry, url: str, job: str, environment: str) -> N
         raise InputError(f"--push {url}: the Pushgateway refused it: {reason}; is it the gateway's address?") from None
     except (URLError, OSError) as error:
         because = getattr(error, "reason", None) or error
+        because = getattr(because, "strerror", None) or because
         raise InputError(f"--push {url}: {because}; is the Pushgateway running?") from None

@@ -186,7 +186,7 @@ def apply_oncall(
         let_go(cloud, secret)
         did(f"secret {secret}")
     wait_for_heartbeat(tool, declared, environment.name, waits, told)
-    return open_points(cloud, tool, declared, environment, topics)
+    return open_points(cloud, tool, declared, environment, topics, alive=waits.sign_of_life is not None)
 
 
 def _forwarder(opened: Opened) -> Mapping[str, str]:

@@ -39,8 +39,8 @@ class Patience:
 
 
 def patience_for(environment: Environment) -> Patience:
-    """The usual one, and less for a stand-in on this machine: it answers at once, and its silence wakes nobody."""
-    return Patience(3.0, 5.0, None) if environment.oncall_url else Patience()
+    """The usual one; for a stand-in on this machine no sign of life is waited for: its silence wakes nobody."""
+    return Patience(sign_of_life=None) if environment.oncall_url else Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +183,11 @@ def open_points(
     topics: Mapping[str, str],
     *,
     deployed: bool = True,
+    alive: bool = True,
 ) -> tuple[Open, ...]:
     """What stands in the way; as long as the routing is not ``deployed`` as it should be, only what a person has to do.
 
-    Raises CloudError and PagingError.
+    ``alive``: whether the dead-man's switch has had the time for a first sign of life.  Raises CloudError and PagingError.
     """
     name = environment.name
     found = [
@@ -196,7 +197,7 @@ def open_points(
     ]
     if deployed:
         found += _refused_keys(cloud, tool, declared, name)
-    if deployed and tool.hears_heartbeat(declared, name) is False:
+    if deployed and alive and tool.hears_heartbeat(declared, name) is False:
         found.append(
             Open(
                 f"the dead-man's switch {heartbeat_name(declared.project, name)} watches nothing: {tool.name} has not heard "

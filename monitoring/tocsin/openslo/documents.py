@@ -40,7 +40,9 @@ def to_yaml(documents: Iterable[dict[str, Any]]) -> str:
         return dumper.represent_scalar(f"tag:yaml.org,2002:{kind}", str(value))
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        # Unicode's next line is a line break to YAML, and PyYAML escapes it in double quotes only.
+        style = '"' if "\x85" in value else "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(Decimals, number)
     Dumper.add_representer(str, text)

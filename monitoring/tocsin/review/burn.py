@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from fractions import Fraction
-from functools import cached_property
+from functools import lru_cache
 from itertools import accumulate
 from math import floor, lcm
 
@@ -52,13 +52,10 @@ class Hours:
         self._bad = [0, *accumulate(bad)]
         self._allowed = [0, *accumulate(allowed)]
 
-    @cached_property
+    @property
     def ends(self) -> tuple[tuple[int, datetime], ...]:
         """Each hour's end from the start of the month on, as number of sums before it and as moment; at last ``until``."""
-        moments = [*range(self._start + HOUR, self._until, HOUR)]
-        if self._until > self._start:
-            moments.append(self._until)
-        return tuple(((at - self._first) // self._grid, moment(at)) for at in moments)
+        return _ends(self._first, self._start, self._until, self._grid)
 
     def burn_down(self) -> tuple[tuple[datetime, Fraction], ...]:
         """The share of the month's budget that is left at each hour's end; nothing without a budget."""
@@ -95,6 +92,15 @@ class Hours:
             if self._bad[number] - before > enough:
                 return at
         return None
+
+
+@lru_cache(maxsize=4)
+def _ends(first: int, start: int, until: int, grid: int) -> tuple[tuple[int, datetime], ...]:
+    """The same for every SLO of a review."""
+    moments = [*range(start + HOUR, until, HOUR)]
+    if until > start:
+        moments.append(until)
+    return tuple(((at - first) // grid, moment(at)) for at in moments)
 
 
 def daily(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from ..history.layout import FILE, is_table_file
+from ..history.layout import FILE, is_table_file, keys_of
 from ..history.schema import TABLES
 from .months import HOUR, Stretch, joined, length, moment, seconds, within, without
 from .one_slo import Counted
@@ -29,7 +29,11 @@ def find_gaps(
     """All gaps: files that could not be read first, then what was never asked."""
     pull = f"tocsin history pull {environment}"
     clock = Clock.of(period.zone.key, period.span)
-    found = [Gap(path, f"could not be read: {why}; {_mend(path, pull)}") for path, why in skipped]
+    found = [
+        Gap(path, f"could not be read: {why}; {_mend(path, pull)}")
+        for path, why in skipped
+        if not _is_ours(path) or keys_of(path)[0] == environment
+    ]
     by_hole: dict[tuple[str, tuple[Stretch, ...]], list[Counted]] = {}
     for one in counted:
         if hole := _hole(one, period):
@@ -63,9 +67,15 @@ def find_gaps(
 
 def _mend(path: str, pull: str) -> str:
     """What to do about a file: a pull leaves alone what it does not know."""
-    if any(is_table_file(path, table) for table in TABLES.values()):
-        return f"run `{pull}`, which puts it aside and asks again"
-    return "update Tocsin, or take the file away"
+    return (
+        f"run `{pull}`, which puts it aside and asks again"
+        if _is_ours(path)
+        else "update Tocsin, or take the file away"
+    )
+
+
+def _is_ours(path: str) -> bool:
+    return any(is_table_file(path, table) for table in TABLES.values())
 
 
 def _hole(counted: Counted, period: Period) -> tuple[Stretch, ...]:

@@ -88,16 +88,29 @@ def _scope(engine: Engine, environment: str, systems: Collection[str] | None, pl
         known.setdefault(name, set()).add(system)
     pull = f"run `tocsin history pull {environment}`"
     if not known:
-        raise InputError(f"there is no history yet; {pull} first")
+        raise InputError(f"there is no history yet; {pull} first{unread(engine)}")
     if environment not in known:
-        raise InputError(f"the history has no environment {environment!r}; {nearest(environment, known)} – or {pull}")
+        raise InputError(
+            f"the history has no environment {environment!r}; {nearest(environment, known)} – or {pull}{unread(engine)}"
+        )
     if systems is None:
         return read.Scope(environment)
     there = known[environment] | {plan.system.name for plan in plans}
     for system in sorted(systems):
         if system not in there:
-            raise InputError(f"the history of {environment} has no system {system!r}; {nearest(system, there)}")
+            raise InputError(
+                f"the history of {environment} has no system {system!r}; {nearest(system, there)}{unread(engine)}"
+            )
     return read.Scope(environment, tuple(sorted(systems)))
+
+
+def unread(engine: Engine) -> str:
+    """The end of a message that something is not there: which files could not be read, if any, so that it may be in them."""
+    skipped = engine.skipped
+    if not skipped:
+        return ""
+    path, why = skipped[0]
+    return f"; {path} could not be read: {why}" + (f"; and {len(skipped) - 1} others" if len(skipped) > 1 else "")
 
 
 def _asked(engine: Engine, scope: read.Scope) -> tuple[datetime, datetime]:
@@ -106,6 +119,7 @@ def _asked(engine: Engine, scope: read.Scope) -> tuple[datetime, datetime]:
         what = "no figures" if scope.systems is None else f"nothing of {', '.join(scope.systems)}"
         raise InputError(
             f"the history of {scope.environment} holds {what} yet; run `tocsin history pull {scope.environment}`"
+            + unread(engine)
         )
     return moment(first), moment(last)
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from ..history.engine import Engine
+from ..history.layout import is_table_file, keys_of
+from ..history.schema import ALARM_STATE, SLI
 from . import read
 from .budget import HEARTBEAT, VANISHED, Promise, Sum, read_promises
 from .burn import LONGEST_WINDOW
@@ -111,10 +113,10 @@ def read_recorded(engine: Engine, scope: read.Scope, period: Period) -> Recorded
     fired = frozenset((row[0], row[1]) for row in engine.rows(read.fired(scope, silent_since, until)))
     alarms = engine.rows(read.alarms(scope))
     # Only now is it known which files could not be read: what they held is not silent but unknown.
-    lost = _lost(path for path, _ in engine.skipped)
+    lost = _lost((path for path, _ in engine.skipped), scope.environment)
     return Recorded(
         promises=promises,
-        asked={name: _less(joined(rows), lost["sli", name[0]]) for name, rows in asked.items()},
+        asked={name: _less(joined(rows), lost[SLI.name, name[0]]) for name, rows in asked.items()},
         sums=sums,
         totals=totals,
         successes=successes,
@@ -122,7 +124,7 @@ def read_recorded(engine: Engine, scope: read.Scope, period: Period) -> Recorded
         alarms=alarms,
         states=states,
         alarms_asked={
-            system: _less(joined(rows), lost["alarm_state", system]) for system, rows in alarms_asked.items()
+            system: _less(joined(rows), lost[ALARM_STATE.name, system]) for system, rows in alarms_asked.items()
         },
         fired=fired,
         silent_since=silent_since,
@@ -166,18 +168,22 @@ def _alert(row: Sequence[Any]) -> Alert:
     )
 
 
-_KEYS = re.compile(
-    r"(?:^|/)(?P<table>[^/]+)/environment=[^/]+/system=(?P<system>[^/]+)/month=(?P<month>[0-9]{4}-[0-9]{2})/"
-)
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
-def _lost(paths: Iterable[str]) -> Mapping[tuple[str, str], list[Stretch]]:
-    """By table and system, the months of UTC whose file could not be read."""
+def _lost(paths: Iterable[str], environment: str) -> Mapping[tuple[str, str], list[Stretch]]:
+    """By table and system, the months of UTC whose file could not be read.
+
+    A file of another version or of another environment takes nothing away from this one's.
+    """
     found: dict[tuple[str, str], list[Stretch]] = defaultdict(list)
     for path in paths:
-        if match := _KEYS.search(path):
-            span = month_span(match["month"], ZoneInfo("UTC"))
-            found[match["table"], match["system"]].append((seconds(span.start), seconds(span.end)))
+        for table in (SLI, ALARM_STATE):
+            if is_table_file(path, table):
+                of, system, month = keys_of(path)
+                if of == environment and _MONTH.fullmatch(month):
+                    span = month_span(month, ZoneInfo("UTC"))
+                    found[table.name, system].append((seconds(span.start), seconds(span.end)))
     return found
 
 

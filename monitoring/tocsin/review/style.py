@@ -107,6 +107,7 @@ svg text.halo{fill:var(--ink)}
 @media (max-width:640px){
 main{padding:1rem .8rem 2rem}h1{font-size:1.55rem}.card,.slo{padding:.8rem .8rem}.tiles{grid-template-columns:repeat(auto-fit,minmax(6.5rem,1fr))}
 svg text{font-size:29px}.small text{font-size:19px}.slos caption{display:block}
+caption{max-width:calc(100vw - 3.4rem)}.narrow th,.narrow td{padding-right:.6rem;white-space:normal}.narrow .badge{white-space:normal;border-radius:9px}
 .slos thead{position:absolute;left:-99em}
 .slos,.slos tbody,.slos tr,.slos td,.slos th{display:block}
 .slos tr{padding:.7rem 0;border-bottom:1px solid var(--edge)}.slos tr:last-child{border:0}
