@@ -46,6 +46,8 @@ def _take(oncall: EmbeddedOnCall, request: Request) -> Response:
         message = request.json()
     except (ValueError, RecursionError):
         raise _refuse(oncall, 400, "it is not JSON") from None
+    if message == {}:  # says nothing of anything: somebody asks whether the key is known
+        raise Refused(Response(400, {"message": "there is nothing in it", "took": 0.001}))
     if not isinstance(message, dict) or not isinstance(message.get("Type"), str):
         raise _refuse(oncall, 400, "it is not in the envelope of SNS; leave raw message delivery off")
     if oncall.certificates_from:
