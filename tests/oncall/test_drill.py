@@ -282,7 +282,6 @@ def test_an_end_that_does_not_arrive_is_named_and_the_alert_closed(cloud: Cloud,
     told = failed("--alarm", PAGE, "--timeout", "8s")  # the hops before it may take their time on a busy machine
     assert told["failed_hop"] == "SNS delivers, opsgenie closes the alert"
     assert PAGE not in pager.open_alerts()
-    assert "The drill is over." in [note.text for note in raised(pager)[-1].notes]  # an end of before may come late
     assert composite(cloud)["StateValue"] == "OK"
 
 

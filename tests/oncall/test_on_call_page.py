@@ -221,7 +221,7 @@ def follow(fence: Fence, folder: Path, variables: dict[str, str]) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=240,
         )
         said = f"{step.where}: {step.command}"
         assert done.returncode == 0, f"{said}: exit code {done.returncode}\n{done.stdout}"
